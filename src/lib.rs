@@ -48,9 +48,10 @@
 //! | [`outbox`] | sends every change to the JARVIS stores |
 //! | [`record`] | what the journal holds, and change sets |
 //! | [`redact`] | takes secrets out of what is stored and logged |
-//! | [`resilience`] | circuit breaker, cool-down, single-flight refreshed value |
+//! | [`resilience`] | circuit breaker, cool-down, single-flight refreshed value, watch over a service |
 //! | [`runtime`] | supervised tasks, the log |
 //! | [`services`] | the services around us, one role a module: executors, policy point, node registry, JARVIS stores |
+//! | [`traces`] | spans made from records, and sent to a collector |
 //! | [`transport`] | certificates and keys: of the listener, and of our own calls |
 //!
 //! # Architecture invariants

@@ -15,6 +15,8 @@ macro_rules! clients {
             impl ClientHooks<crate::clients::Peer> for Client {
                 async fn pre<E>(&self, request: &mut reqwest::Request, _: &OperationInfo) -> Result<(), Error<E>> {
                     path::refuse_marked(request).map_err(Error::InvalidRequest)?;
+                    #[cfg(feature = "server")]
+                    crate::traces::current::put_into(request.headers_mut());
                     self.inner().authorize(request).await.map_err(Error::Custom)
                 }
                 async fn exec(

@@ -21,11 +21,11 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use slog::{Logger, warn};
+use slog::{Logger, debug, info};
 
 use super::{SubjectToken, bearer, bounded, causes::with_causes};
 use crate::{
-    resilience::{Fetched, Pauses, RefreshOptions, Refreshed, Source},
+    resilience::{Fetched, Pauses, RefreshOptions, Refreshed, ServiceWatch, Source},
     runtime::tasks::TaskSet,
     time::Clock,
     types::JSON_LEVELS_MAX,
@@ -43,6 +43,10 @@ pub struct TokenSourceOptions {
     pub audience_field: &'static str,
     /// How long a request for a token may take.
     pub timeout: Duration,
+    /// Notes whether it answers.
+    pub watch: Arc<ServiceWatch>,
+    /// Hears of each request whether it brought a token.
+    pub asked: Arc<dyn Fn(bool) + Send + Sync>,
 }
 
 /// Reads the client secret, or says why there is none. May block for a moment.
@@ -190,16 +194,29 @@ impl AudienceToken {
 impl Source<Arc<str>> for Audience {
     // Goes on while the server stops: work that is finished then needs tokens.
     async fn fetch(&self, _: Option<Arc<str>>) -> Result<Fetched<Arc<str>>, String> {
-        self.endpoint.ask(&self.name, self.subject.as_ref()).await
+        let fetched = self.endpoint.ask(&self.name, self.subject.as_ref()).await;
+        (self.endpoint.options.asked)(fetched.is_ok());
+        fetched
     }
 }
 
 impl Endpoint {
     async fn ask(&self, audience: &str, subject: Option<&SubjectToken>) -> Result<Fetched<Arc<str>>, String> {
-        let TokenSourceOptions { endpoint, client_id, client_secret, scope, audience_field, timeout } =
-            &self.options;
+        let TokenSourceOptions {
+            endpoint,
+            client_id,
+            client_secret,
+            scope,
+            audience_field,
+            timeout,
+            watch,
+            asked: _,
+        } = &self.options;
         let failed = |error: &str, cause: &str| {
-            warn!(self.log, "could not fetch a token"; "audience" => audience, "error" => error, "cause" => cause);
+            debug!(self.log, "could not fetch a token"; "audience" => audience, "error" => error, "cause" => cause);
+            let colon = if cause.is_empty() { "" } else { ": " };
+            let about = format_args!("{error}{colon}{cause} (for {audience})").to_string();
+            watch.failed(&about, self.clock.now());
             error.to_owned()
         };
         let read = Arc::clone(client_secret);
@@ -243,6 +260,13 @@ impl Endpoint {
             let says = |member: &str| refusal.get(member).and_then(Value::as_str).unwrap_or_default();
             let colon = if says("error").is_empty() { "" } else { ": " };
             let error = format!("the token endpoint answered {}{colon}{}", status.as_u16(), says("error"));
+            // A caller's token that is not exchanged says nothing about the service.
+            if subject.is_some() && status.is_client_error() {
+                info!(self.log, "the token service does not exchange a caller's token";
+                    "audience" => audience, "error" => &error, "cause" => says("error_description"));
+                watch.answered(self.clock.now());
+                return Err(error);
+            }
             return Err(failed(&error, says("error_description")));
         }
         let grant =
@@ -258,6 +282,7 @@ impl Endpoint {
             .get("expires_in")
             .and_then(seconds)
             .map_or(DEFAULT_LIFE, |seconds| Duration::from_secs(seconds).min(LONGEST_LIFE));
+        watch.answered(self.clock.now());
         let (stale_at, expires_at) = (asked_at + life * 4 / 5, Some(asked_at + life));
         Ok(Fetched { value: token.into(), stale_at, expires_at })
     }

@@ -28,5 +28,6 @@ pub mod redact;
 pub mod resilience;
 pub mod runtime;
 pub mod services;
+pub mod traces;
 pub mod transport;
 pub mod webhooks;

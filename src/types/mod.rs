@@ -7,6 +7,7 @@ pub mod json;
 #[cfg(test)]
 pub(crate) mod proptests;
 mod scalar;
+pub mod trace;
 #[expect(clippy::all, unused_qualifications, reason = "generated code is not ours to format")]
 mod wire {
     include!(concat!(env!("OUT_DIR"), "/wire.rs"));

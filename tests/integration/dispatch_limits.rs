@@ -74,8 +74,11 @@ async fn node_past_its_deadline_fails_and_cancels_its_executor() {
     slow["constraints"] = json!({"budgets": {"max_wall_time_ms": 1}});
     let slow = t.children(&run.run_id, &run.root_node_run_id, &[slow]).await.remove(0).node_run_id;
     let node = t.node_run_in(&slow, NodeRunState::Failed).await;
-    let error = json!({"code": "deadline_exceeded", "message": "NodeRun exceeded its deadline"});
-    assert_eq!(node.extensions.expect("extensions").value("completion_error"), error);
+    let error = node.extensions.expect("extensions").value("completion_error");
+    assert_eq!(error["code"], "deadline_exceeded");
+    let message =
+        "NodeRun exceeded its deadline: attempt 1 was at arp-jarvis-atomic-executor and gave no result";
+    assert_eq!((&error["message"], &error["details"]["handed_over"]), (&json!(message), &json!(true)));
     let is_cancel = |path: &str| path == format!("/v1/atomic-node-runs/{slow}:cancel");
     t.executors.calls_until("its cancel", |calls| calls.iter().any(|call| is_cancel(&call.path))).await;
     assert_eq!(t.run(&run.run_id).await.state, RunState::Running);

@@ -8,7 +8,8 @@
 //! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `gates`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
-//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process` |
+//! | traces | `traces` |
+//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
 //! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
 
@@ -46,6 +47,7 @@ mod idempotency;
 mod journal;
 mod journal_commands;
 mod journal_faults;
+mod logs_and_health;
 mod migrations;
 mod nesting;
 mod node_completion;
@@ -72,6 +74,7 @@ mod streams;
 mod supervision;
 mod support;
 mod token_exchange;
+mod traces;
 mod transport;
 mod validation;
 mod webhooks;

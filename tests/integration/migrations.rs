@@ -8,13 +8,16 @@ use crate::support::{FakeExecutors, FakeStores, Program, process::edit_journal, 
 
 /// The journals of older programs. `journal::sqlite::migrations::tests` describes
 /// their content.
-const JOURNALS: [&str; 6] = [
+const JOURNALS: [&str; 9] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
     include_str!("../journals/schema-3.sql"),
     include_str!("../journals/schema-4.sql"),
     include_str!("../journals/schema-5.sql"),
     include_str!("../journals/schema-6.sql"),
+    include_str!("../journals/schema-7.sql"),
+    include_str!("../journals/schema-8.sql"),
+    include_str!("../journals/schema-9.sql"),
 ];
 
 fn schema(program: &Program) -> i64 {

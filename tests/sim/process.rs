@@ -22,7 +22,7 @@ use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
     config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
-    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, RunLog, WorkQueue},
     dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -30,6 +30,7 @@ use jarvis_run_coordinator::{
     metrics::Metrics,
     record::Estimate,
     redact::Redactor,
+    resilience::ServiceWatch,
     runtime::tasks::TaskSet,
     services::{
         executors::{AtomicExecutor, CompositeExecutor},
@@ -37,6 +38,7 @@ use jarvis_run_coordinator::{
         policy::{self, Policy},
     },
     time::{Clock, SteadyClock, SystemClock, within},
+    traces::Traces,
     types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
@@ -116,6 +118,7 @@ impl Process {
         world.trace(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
         let services = Arc::new(Services::new(world));
+        let watch = |service| Arc::new(ServiceWatch::new(service, service, 1, log.clone()));
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
             journal: Arc::clone(&journal),
             stores: None,
@@ -126,11 +129,10 @@ impl Process {
             policy: Policy::Pdp {
                 pdp: services.clone(),
                 timeout: CALL_TIMEOUT,
-                outage: if world.scenario.pdp_holds {
-                    policy::Outage::new(PdpOutage::Hold)
-                } else {
-                    policy::Outage::new(PdpOutage::Deny)
-                },
+                outage: policy::Outage::new(
+                    if world.scenario.pdp_holds { PdpOutage::Hold } else { PdpOutage::Deny },
+                    watch("pdp"),
+                ),
                 clock: Arc::clone(&clock),
                 log: log.clone(),
             },
@@ -139,6 +141,7 @@ impl Process {
                     registry: services,
                     timeout: CALL_TIMEOUT,
                     outage: RegistryOutage::Closed,
+                    watch: watch("node_registry"),
                     judge: None,
                 },
                 Arc::clone(&clock),
@@ -166,9 +169,11 @@ impl Process {
             redactor: Redactor::default(),
             delegation: None,
             metrics: Metrics::new(),
+            traces: Traces::off(),
             dispatch: DispatchFacts { status: Arc::default(), is_on: true },
             webhooks: None,
             schemas: None,
+            run_log: RunLog::On,
             log: log.clone(),
         }));
         let endpoint = |host: &str| Uri::try_from(format!("http://{host}.test")).expect("a URI");
@@ -187,7 +192,8 @@ impl Process {
             endpoint: endpoint(&format!("composite-{member}")),
             audience: None,
         });
-        let options = || PoolOptions { names, max_in_flight: SLOTS, clock: Arc::clone(&clock) };
+        let options =
+            || PoolOptions { names, max_in_flight: SLOTS, clock: Arc::clone(&clock), log: log.clone() };
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),

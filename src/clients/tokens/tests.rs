@@ -72,6 +72,8 @@ impl World {
             scope: Some("a b".into()),
             audience_field: "resource",
             timeout: Duration::from_secs(30),
+            watch: Arc::new(ServiceWatch::new("token_service", "sts", 1, log.clone())),
+            asked: Arc::new(|_| ()),
         };
         let tokens =
             TokenSource::new(options, reqwest::Client::new(), Arc::clone(&clock) as _, tasks.clone(), log);

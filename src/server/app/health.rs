@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use super::peers::Watches;
 use crate::{
     auth::Authenticator,
+    config::PdpOutage,
     coordinator::Coordinator,
-    health::{DispatchStatus, HealthReport, Source, clock_check, signing_keys_check, tasks_check},
+    health::{
+        DispatchStatus, HealthReport, Source, clock_check, service_check, signing_keys_check, tasks_check,
+    },
     outbox::Outbox,
     runtime::tasks::Panics,
-    time::SteadyClock,
+    time::{SteadyClock, Timestamp},
     types::HealthCheck,
     webhooks::Webhooks,
 };
@@ -18,6 +22,8 @@ pub(super) struct Reporters {
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) dispatch: Arc<DispatchStatus>,
     pub(super) panics: Panics,
+    pub(super) watches: Watches,
+    pub(super) pdp_outage: PdpOutage,
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -32,6 +38,8 @@ impl Reporters {
             coordinator,
             dispatch,
             panics,
+            watches,
+            pdp_outage,
             outbox,
             webhooks,
             authenticator,
@@ -40,13 +48,13 @@ impl Reporters {
             admission,
         } = self;
         let report_clock = Arc::clone(&clock);
-        let (policy, offload) = (Arc::clone(&coordinator), Arc::clone(&coordinator));
+        let offload = Arc::clone(&coordinator);
         let counted = Arc::clone(&dispatch);
         let mut sources: Vec<Source> = vec![
             Box::new(move |now| vec![coordinator.journal_check(now)]),
-            Box::new(move |_| dispatch.checks()),
+            Box::new(move |now| dispatch.checks(now)),
             Box::new(move |now| vec![tasks_check(&panics, now)]),
-            Box::new(move |_| policy.policy_check().into_iter().collect()),
+            Box::new(move |now| service_checks(&watches, pdp_outage, now)),
         ];
         if let Some(outbox) = outbox {
             sources.push(Box::new(move |_| outbox.checks(counted.counts().as_ref())));
@@ -61,4 +69,22 @@ impl Reporters {
         sources.push(Box::new(move |_| vec![clock_check(clock.ahead_seconds())]));
         HealthReport::new(report_clock, sources)
     }
+}
+
+fn service_checks(watches: &Watches, pdp_outage: PdpOutage, now: Timestamp) -> Vec<HealthCheck> {
+    let Watches { pdp, node_registry, token_service } = watches;
+    let no_decision = match pdp_outage {
+        PdpOutage::Hold => "nodes are held, and no run starts",
+        PdpOutage::Deny => "nodes and runs are denied",
+    };
+    vec![
+        service_check("pdp", pdp.as_deref(), no_decision, now),
+        service_check("node_registry", node_registry.as_deref(), "node types that are not known wait", now),
+        service_check(
+            "token_service",
+            token_service.as_deref(),
+            "services are called without new tokens",
+            now,
+        ),
+    ]
 }

@@ -26,6 +26,7 @@ use crate::{
     metrics::Metrics,
     operator,
     runtime::tasks::TaskSet,
+    traces::Traces,
     types::HealthCheck,
 };
 
@@ -58,7 +59,7 @@ impl Fronts {
     pub(super) fn new(
         settings: &Settings,
         stopping: &CancellationToken,
-        metrics: &Metrics,
+        (metrics, traces): (&Metrics, &Traces),
         log: &Logger,
     ) -> Self {
         let api = limits(settings);
@@ -73,8 +74,9 @@ impl Fronts {
         let others = operator.map_or(0, |operator| operator.connections);
         let api = FrontLimits { calls: api.calls.saturating_add(others), ..api };
         Self {
-            api: Front::new(api, stopping, metrics.clone(), log),
-            operator: operator.map(|limits| Front::new(limits, stopping, metrics.clone(), log)),
+            api: Front::new(api, stopping, metrics.clone(), log).traced(traces),
+            operator: operator
+                .map(|limits| Front::new(limits, stopping, metrics.clone(), log).traced(traces)),
         }
     }
 

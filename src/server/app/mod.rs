@@ -15,8 +15,10 @@
 //! | `certificates` | loads certificates, and keeps them up to date |
 //! | `peers` | wiring of the clients of other services |
 //! | `health` | wiring of the health report |
+//! | `summary` | the line of the log that says what has started |
 //! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
+//! | `traces` | wiring of traces, and the collector |
 //! | `assignment_key` | the signing key of assignment tokens |
 
 mod assignment_key;
@@ -29,6 +31,8 @@ mod peers;
 mod readings;
 mod start;
 mod stop;
+mod summary;
+mod traces;
 
 pub use certificates::check_files;
 
@@ -97,6 +101,8 @@ pub struct Server {
     tasks: TaskSet,
     /// Stopped last: until then there may be something to send.
     outbox_tasks: TaskSet,
+    /// Stopped after that: until then spans may end.
+    trace_tasks: TaskSet,
     journal: Arc<dyn Journal>,
     journal_fatal: Fatal,
     clock: Arc<dyn Clock>,

@@ -12,6 +12,7 @@ use crate::{
     dispatch::{Executors, Member, Names, Pool, PoolOptions},
     metrics::Metrics,
     redact::Redactor,
+    resilience::ServiceWatch,
     runtime::tasks::TaskSet,
     services::{
         self,
@@ -39,8 +40,43 @@ pub(super) struct Peers {
     /// For what services say about failures.
     redactor: Redactor,
     observer: Arc<dyn CallObserver>,
+    watches: Watches,
     clock: Arc<dyn Clock>,
     log: Logger,
+}
+
+/// Watches the services whose health is reported; `None`: not configured.
+#[derive(Clone)]
+pub(super) struct Watches {
+    pub(super) pdp: Option<Arc<ServiceWatch>>,
+    pub(super) node_registry: Option<Arc<ServiceWatch>>,
+    pub(super) token_service: Option<Arc<ServiceWatch>>,
+}
+
+impl Watches {
+    /// Those that are configured, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Arc<ServiceWatch>)> {
+        let Self { pdp, node_registry, token_service } = self;
+        let named = [("pdp", pdp), ("node_registry", node_registry), ("token_service", token_service)];
+        named.into_iter().filter_map(|(name, watch)| Some((name, watch.as_ref()?)))
+    }
+
+    fn of(settings: &Settings, log: &Logger) -> Self {
+        let watch = |service: &'static str, url: Option<&HttpUrl>| {
+            url.map(|url| Arc::new(ServiceWatch::new(service, url.address(), 1, log.clone())))
+        };
+        Self {
+            pdp: watch(Service::Pdp.name(), settings.pdp.as_ref().map(|pdp| &pdp.url)),
+            node_registry: watch(
+                Service::NodeRegistry.name(),
+                settings.node_registry.as_ref().map(|registry| &registry.url),
+            ),
+            token_service: watch(
+                "token_service",
+                settings.outbound.as_ref().map(|outbound| &outbound.token_endpoint),
+            ),
+        }
+    }
 }
 
 impl Peers {
@@ -52,22 +88,29 @@ impl Peers {
         (metrics, log): (&Metrics, &Logger),
     ) -> Self {
         let log = log.new(o!("component" => "clients"));
-        let tokens = settings.outbound.as_ref().map(|outbound| {
-            let secret = outbound.client_secret.clone();
-            let read = move || match secret.read() {
-                Ok(secret) => Ok(secret.expose().to_owned()),
-                Err(error) => Err(error.to_string()),
-            };
-            let options = TokenSourceOptions {
-                endpoint: outbound.token_endpoint.as_str().to_owned(),
-                client_id: outbound.client_id.clone(),
-                client_secret: Arc::new(read),
-                scope: outbound.scope.clone(),
-                audience_field: outbound.audience_field.as_str(),
-                timeout: outbound.timeout,
-            };
-            TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
-        });
+        let watches = Watches::of(settings, &log);
+        let tokens =
+            settings.outbound.as_ref().zip(watches.token_service.clone()).map(|(outbound, watch)| {
+                let secret = outbound.client_secret.clone();
+                let read = move || match secret.read() {
+                    Ok(secret) => Ok(secret.expose().to_owned()),
+                    Err(error) => Err(error.to_string()),
+                };
+                let options = TokenSourceOptions {
+                    endpoint: outbound.token_endpoint.as_str().to_owned(),
+                    client_id: outbound.client_id.clone(),
+                    client_secret: Arc::new(read),
+                    scope: outbound.scope.clone(),
+                    audience_field: outbound.audience_field.as_str(),
+                    timeout: outbound.timeout,
+                    watch,
+                    asked: {
+                        let metrics = metrics.clone();
+                        Arc::new(move |is_ok| metrics.token_asked(if is_ok { "ok" } else { "failed" }))
+                    },
+                };
+                TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
+            });
         let max_answer_bytes = settings.limits.answer_bytes;
         let observer = Arc::new(metrics.clone());
         Self {
@@ -76,9 +119,14 @@ impl Peers {
             max_answer_bytes,
             redactor: Redactor::new(&settings.redact),
             observer,
+            watches,
             clock,
             log,
         }
+    }
+
+    pub(super) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     fn peer(&self, service: Service, audience: &str) -> Peer {
@@ -119,15 +167,15 @@ impl Peers {
     }
 
     pub(super) fn policy(&self, settings: &Settings) -> Policy {
-        match (&settings.pdp, settings.policy) {
-            (Some(pdp), _) => Policy::Pdp {
+        match (settings.pdp.as_ref().zip(self.watches.pdp.clone()), settings.policy) {
+            (Some((pdp, watch)), _) => Policy::Pdp {
                 pdp: Arc::new(clients::pdp::Client::new_with_client(
                     pdp.url.as_str(),
                     self.http.clone(),
                     self.peer(Service::Pdp, &pdp.audience),
                 )),
                 timeout: settings.calls.call_timeout,
-                outage: policy::Outage::new(settings.pdp_outage),
+                outage: policy::Outage::new(settings.pdp_outage, watch),
                 clock: Arc::clone(&self.clock),
                 log: self.log.clone(),
             },
@@ -146,7 +194,8 @@ impl Peers {
     }
 
     pub(super) fn node_types(&self, settings: &Settings, schemas: Option<&Schemas>) -> NodeTypes {
-        let Some(registry) = &settings.node_registry else { return NodeTypes::by_prefix() };
+        let configured = settings.node_registry.as_ref().zip(self.watches.node_registry.clone());
+        let Some((registry, watch)) = configured else { return NodeTypes::by_prefix() };
         // The registry expects no token where inbound authentication is off
         // (contract §20).
         let peer = match settings.inbound.mode {
@@ -161,6 +210,7 @@ impl Peers {
             )),
             timeout: settings.calls.call_timeout,
             outage: settings.registry_outage,
+            watch,
             judge: schemas.map(|schemas| Arc::clone(&schemas.judge)),
         };
         NodeTypes::from_registry(options, Arc::clone(&self.clock), self.log.clone())
@@ -175,7 +225,9 @@ impl Peers {
 
     pub(super) fn executors(&self, settings: &Settings) -> Result<Executors, StartError> {
         let max_in_flight = settings.calls.max_in_flight;
-        let options = |names| PoolOptions { names, max_in_flight, clock: Arc::clone(&self.clock) };
+        let (clock, log) = (&self.clock, &self.log);
+        let options =
+            |names| PoolOptions { names, max_in_flight, clock: Arc::clone(clock), log: log.clone() };
         let atomic = settings.atomic_executor.as_ref().map(|executors| {
             let (names, members) = self.members(executors, Pool::<dyn AtomicExecutor>::SINGLE, |url| {
                 let peer = self.peer(Service::AtomicExecutor, &executors.audience);

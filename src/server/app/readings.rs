@@ -5,10 +5,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use super::peers::Watches;
 use crate::{
     health::{DispatchStatus, HealthReport},
+    journal::sqlite::{Figures, FiguresNow},
     metrics::{Metrics, Reading, families as f, process_readings},
-    time::SteadyClock,
+    outbox::Outbox,
+    resilience::ServiceWatch,
+    time::{SteadyClock, Timestamp},
     types::HealthStatus,
     webhooks::Webhooks,
 };
@@ -22,6 +26,9 @@ pub(super) struct Readings {
     pub(super) clock: Arc<SteadyClock>,
     /// The file of the journal.
     pub(super) journal: PathBuf,
+    pub(super) figures: Arc<Figures>,
+    pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) watches: Watches,
 }
 
 impl Readings {
@@ -33,6 +40,9 @@ impl Readings {
         let mut readings = self.work();
         readings.extend(self.executors());
         readings.extend(self.journal_files());
+        readings.extend(self.journal_threads());
+        readings.extend(self.deliveries());
+        readings.extend(self.outages());
         readings.extend(self.webhooks.iter().flat_map(|webhooks| webhooks.readings()));
         let health = self.health.upgrade().map(|health| health.now());
         let checks = health.and_then(|health| health.checks).unwrap_or_default();
@@ -57,15 +67,18 @@ impl Readings {
             count(&f::RUNS_LIVE, counts.runs_live),
             count(&f::NODE_RUNS_LIVE, counts.nodes_live),
             count(&f::WORK_DUE, counts.wakes_due),
+            count(&f::WORK_WAITING, counts.load.waiting),
+            count(&f::WORK_EXECUTING, counts.load.executing),
+            count(&f::APPROVALS_WAITING, counts.approvals),
             count(&f::WORK_PARKED, counts.parked),
             count(&f::WORK_WITHOUT_WAKE_UP, counts.without_wake_up),
             count(&f::OUTBOX_ENTRIES, counts.outbox),
         ];
-        readings.extend(
-            counts
-                .outbox_oldest
-                .map(|oldest| Reading::new(&f::OUTBOX_OLDEST, oldest.as_micros() as f64 / 1e6)),
-        );
+        let moment =
+            |family, at: Option<Timestamp>| at.map(|at| Reading::new(family, at.as_micros() as f64 / 1e6));
+        readings.extend(moment(&f::OUTBOX_OLDEST, counts.outbox_oldest));
+        readings.extend(moment(&f::WORK_WAITING_OLDEST, self.dispatch.waiting_since()));
+        readings.extend(moment(&f::WORK_EXECUTING_OLDEST, counts.load.executing_since));
         readings
     }
 
@@ -76,6 +89,7 @@ impl Readings {
             let labels = [load.executor];
             readings.push(Reading::of(&f::EXECUTOR_IN_HAND, &labels, load.in_hand as f64));
             readings.push(Reading::of(&f::EXECUTOR_ROOM, &labels, load.room as f64));
+            readings.push(Reading::of(&f::EXECUTOR_WAITING, &labels, load.waiting as f64));
         }
         for (executor, members) in self.dispatch.members() {
             for member in members {
@@ -84,9 +98,35 @@ impl Readings {
                 readings.push(Reading::of(&f::EXECUTOR_SLOTS, &labels, member.slots as f64));
                 readings.push(Reading::of(&f::EXECUTOR_IN_FLIGHT, &labels, member.in_flight as f64));
                 readings.push(Reading::of(&f::EXECUTOR_BREAKER_OPEN, &labels, open));
+                readings.push(Reading::of(&f::EXECUTOR_LEFT_ALONE, &labels, member.outages as f64));
             }
         }
         readings
+    }
+
+    fn journal_threads(&self) -> [Reading; 4] {
+        let FiguresNow { groups, operations, checkpoints, checkpoint_seconds } = self.figures.now();
+        [
+            Reading::new(&f::COMMIT_GROUPS, groups as f64),
+            Reading::new(&f::COMMIT_GROUPED, operations as f64),
+            Reading::new(&f::CHECKPOINTS, checkpoints as f64),
+            Reading::new(&f::CHECKPOINT_SECONDS, checkpoint_seconds),
+        ]
+    }
+
+    fn deliveries(&self) -> Vec<Reading> {
+        let of = |(recipient, accepted, refused): (&str, u64, u64)| {
+            [("accepted", accepted), ("refused", refused)]
+                .map(|(result, calls)| Reading::of(&f::OUTBOX_DELIVERIES, &[recipient, result], calls as f64))
+        };
+        self.outbox.iter().flat_map(|outbox| outbox.deliveries()).flat_map(of).collect()
+    }
+
+    fn outages(&self) -> Vec<Reading> {
+        let of = |(service, watch): (&str, &Arc<ServiceWatch>)| {
+            Reading::of(&f::SERVICE_OUTAGES, &[service], watch.outages() as f64)
+        };
+        self.watches.all().map(of).collect()
     }
 
     fn journal_files(&self) -> Vec<Reading> {

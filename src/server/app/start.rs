@@ -15,11 +15,13 @@ use super::{
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
+    summary::{self, Started},
+    traces,
 };
 use crate::{
     auth::{self, Authenticator, Clocks},
     config::{self, ApprovalSettings, DefaultUsage, OnApproval, RunBounds, Settings},
-    coordinator::{self, Coordinator, DispatchFacts, WorkQueue},
+    coordinator::{self, Coordinator, DispatchFacts, RunLog, WorkQueue},
     dispatch::{self, Dispatcher},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
@@ -47,10 +49,14 @@ impl Server {
     ) -> Result<Self, StartError> {
         let tasks = TaskSet::new(log.new(o!("component" => "tasks")));
         let outbox_tasks = tasks.beside(log.new(o!("component" => "outbox")));
-        let startup = Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, log };
+        let trace_tasks = tasks.beside(log.new(o!("component" => "traces")));
+        let startup =
+            Startup { settings, tasks: &tasks, outbox_tasks: &outbox_tasks, trace_tasks: &trace_tasks, log };
         let started = startup.run(surroundings).await;
+        // Otherwise they follow the line that says where the server listens.
         if started.is_err() {
-            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off());
+            startup.log_warnings();
+            tokio::join!(tasks.cut_off(), outbox_tasks.cut_off(), trace_tasks.cut_off());
         }
         started
     }
@@ -61,30 +67,41 @@ struct Startup<'s> {
     settings: &'s Settings,
     tasks: &'s TaskSet,
     outbox_tasks: &'s TaskSet,
+    trace_tasks: &'s TaskSet,
     log: &'s Logger,
 }
 
 impl Startup<'_> {
     async fn run(&self, surroundings: Surroundings) -> Result<Server, StartError> {
-        let Self { settings, tasks, outbox_tasks, log } = *self;
-        for warning in &settings.warnings {
-            warn!(log, "configuration warning"; "warning" => warning);
-        }
+        let Self { settings, tasks, outbox_tasks, trace_tasks, log } = *self;
         // Before the journal is touched.
         check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
         let (journal, owing) = self.open_journal().await?;
+        let (journal_fatal, figures) = (journal.fatal().clone(), Arc::clone(journal.figures()));
         if settings.webhooks.is_none() {
             journal.without_webhooks();
         }
-        let journal_fatal = journal.fatal().clone();
         let journal = before_journal(journal);
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
         let metrics = Metrics::new();
+        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
+        let worker = queue.worker().clone();
+        let of_traces = traces::Parts {
+            journal: &journal,
+            clock: &clock,
+            ids: &ids,
+            http: &http,
+            metrics: &metrics,
+            worker: &worker,
+            tasks: trace_tasks,
+            log: self.component("traces"),
+        };
+        let (traces, pump) = of_traces.traces(settings.traces.as_ref()).await?;
         let peers = Peers::new(settings, http.clone(), Arc::clone(&clock), tasks, (&metrics, log));
         let auth_log = self.component("auth");
         let assignment_tokens =
@@ -108,14 +125,13 @@ impl Startup<'_> {
                 stores,
                 clock: Arc::clone(&clock),
                 wait: settings.wait,
+                hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
                 log: self.component("outbox"),
             })
         });
         let schemas = peers.schemas(settings);
-        let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
-        let worker = queue.worker().clone();
-        let dispatch_status = Arc::new(DispatchStatus::default());
+        let dispatch_status = Arc::new(DispatchStatus::new(settings.waiting_degraded_after));
         let webhooks = Hooks {
             settings,
             certificates: &certificates,
@@ -152,9 +168,11 @@ impl Startup<'_> {
             redactor: Redactor::new(&settings.redact),
             delegation: delegation(settings)?,
             metrics: metrics.clone(),
+            traces: traces.clone(),
             dispatch: DispatchFacts { status: Arc::clone(&dispatch_status), is_on: settings.auto_dispatch },
             webhooks: webhooks.clone(),
             schemas,
+            run_log: if settings.log.runs { RunLog::On } else { RunLog::Off },
             log: self.component("coordinator"),
         }));
         if owing == Owing::Everything {
@@ -176,11 +194,14 @@ impl Startup<'_> {
         .await?;
 
         let stopping = tasks.stopping().clone();
-        let fronts = Fronts::new(settings, &stopping, &metrics, &self.component("http"));
+        let fronts = Fronts::new(settings, &stopping, (&metrics, &traces), &self.component("http"));
+        let readers_of_outbox = outbox.clone();
         let reporters = Reporters {
             coordinator: Arc::clone(&coordinator),
             dispatch: Arc::clone(&dispatch_status),
             panics: tasks.panics().clone(),
+            watches: peers.watches().clone(),
+            pdp_outage: settings.pdp_outage,
             outbox,
             webhooks: webhooks.clone(),
             authenticator: Arc::clone(&authenticator),
@@ -189,12 +210,16 @@ impl Startup<'_> {
             admission: fronts.checks(),
         };
         let health = Arc::new(reporters.report());
+        let counted = Arc::clone(&dispatch_status);
         Readings {
             webhooks,
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
             journal: settings.journal.path.clone(),
+            figures,
+            outbox: readers_of_outbox,
+            watches: peers.watches().clone(),
         }
         .give_to(&metrics);
         let bulk = Arc::clone(&coordinator);
@@ -205,6 +230,9 @@ impl Startup<'_> {
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
         bulk.bulk_begin(tasks);
+        if let Some(pump) = pump {
+            trace_tasks.supervise("spans", Arc::clone(&clock), move || pump.clone().run());
+        }
         Retention {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
@@ -223,10 +251,21 @@ impl Startup<'_> {
         if let Some(address) = listeners.operator_address() {
             info!(log, "listening for operators"; "address" => %address);
         }
+        let started = Started {
+            address: listeners.address(),
+            operator_address: listeners.operator_address(),
+            counts: counted.counts().unwrap_or_default(),
+        };
+        summary::log(settings, &started, log);
+        self.log_warnings();
+        if owing == Owing::Everything {
+            warn!(log, "JARVIS stores are not configured: keeping outbox entries");
+        }
         Ok(Server {
             listeners,
             tasks: tasks.clone(),
             outbox_tasks: outbox_tasks.clone(),
+            trace_tasks: trace_tasks.clone(),
             journal,
             journal_fatal,
             clock,
@@ -234,6 +273,12 @@ impl Startup<'_> {
             stop_within: settings.shutdown_timeout,
             log: log.clone(),
         })
+    }
+
+    fn log_warnings(&self) {
+        for warning in &self.settings.warnings {
+            warn!(self.log, "configuration warning"; "warning" => warning);
+        }
     }
 
     fn component(&self, name: &'static str) -> Logger {
@@ -262,10 +307,7 @@ impl Startup<'_> {
             })
             .await?;
         match owing {
-            Owing::Nothing => {}
-            Owing::Everything => {
-                warn!(log, "JARVIS stores are not configured: keeping outbox entries");
-            }
+            Owing::Nothing | Owing::Everything => {}
             Owing::Forgotten(entries) => {
                 warn!(log, "JARVIS stores are not configured: discarded outbox entries";
                     "entries" => entries);

@@ -1,7 +1,7 @@
 //! Stops a server in order.
 //!
 //! ```text
-//!   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox sent ─▶ claims released ─▶ journal closed
+//!   stop claiming, end streams ─▶ requests finish ─▶ jobs finish ─▶ outbox and spans sent ─▶ claims released ─▶ journal closed
 //! ```
 //!
 //! The whole has a time limit; requests have half of it, so that a slow caller
@@ -18,6 +18,8 @@ use crate::time::within;
 /// The time limit for tasks that were cut off, and for closing the journal: its
 /// disk may hang.
 const CUT_OFF: Duration = Duration::from_secs(1);
+/// The time limit for sending the last spans.
+const FLUSH: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Stops: takes no new work, ends streams, and lets requests and jobs finish
@@ -27,6 +29,7 @@ impl Server {
             listeners,
             tasks,
             outbox_tasks,
+            trace_tasks,
             journal,
             journal_fatal: _,
             clock,
@@ -43,6 +46,8 @@ impl Server {
             }
             tasks.stop().await;
             outbox_tasks.stop().await;
+            // A collector that does not answer is not waited for.
+            within(&*clock, FLUSH, trace_tasks.stop()).await;
         });
         match drained.await {
             Some(()) => info!(log, "stopped"),
@@ -54,6 +59,8 @@ impl Server {
                     .await;
             }
         }
+        // Its task holds the journal, too.
+        within(&*clock, CUT_OFF, trace_tasks.cut_off()).await;
         let closed = within(&*clock, CUT_OFF, async {
             if let Err(failure) = journal.release_claims(&worker, clock.now()).await {
                 warn!(log, "could not release claims: the next start takes them over"; "error" => %failure);

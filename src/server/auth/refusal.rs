@@ -16,6 +16,20 @@ impl AuthError {
     /// The request has no token.
     pub const MISSING: Self = Self { error: "invalid_request", message: "Missing Authorization header" };
 
+    /// A short name of the reason, of which there are few.
+    pub fn code(&self) -> &'static str {
+        match self.message {
+            "Missing Authorization header" => "missing",
+            "Invalid Authorization header" => "malformed",
+            "Token expired" => "expired",
+            "Invalid token audience" => "audience",
+            "Invalid token issuer" => "issuer",
+            "Unable to fetch JWKS" => "no_keys",
+            "Assignment has ended" => "assignment_ended",
+            _ => "invalid",
+        }
+    }
+
     /// The value of the `WWW-Authenticate` header.
     pub fn challenge(&self) -> String {
         format!("Bearer error=\"{}\", error_description=\"{}\"", self.error, self.message)

@@ -77,8 +77,13 @@ pub fn run(
         JournalCommand::Check { file } => check(file.as_deref().unwrap_or(journal), out),
         JournalCommand::Audit { run, since, actor, outcome, shown } => {
             let (run_id, actor) = (run.clone(), actor.clone());
-            let filter =
-                AuditFilter { run_id, since: since.map(|since| since.from(now)), actor, outcome: *outcome };
+            let filter = AuditFilter {
+                run_id,
+                since: since.map(|since| since.from(now)),
+                actor,
+                outcome: *outcome,
+                ..AuditFilter::default()
+            };
             audit::print(journal, &filter, Printer::stdout().form(shown.output), out)
         }
         JournalCommand::Export { run, file } => export::export(journal, run, file, now, out),

@@ -39,7 +39,7 @@ pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
     ApprovalSettings, DefaultUsage, Endpoint, Executors, Gates, InboundTls, JournalSettings, KeyPair,
-    OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores,
+    OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores, TraceSettings,
 };
 pub use value::{
     ExecutorUrls, HttpUrl, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage, SchemaMode,

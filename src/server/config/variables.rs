@@ -23,12 +23,14 @@ macro_rules! variables {
 }
 
 mod callers;
+mod traces;
 
 pub use callers::*;
+pub use traces::*;
 
 /// All groups, in the order of the documentation.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
-    SERVER.iter().chain(callers::CALLERS)
+    SERVER.iter().chain(callers::CALLERS).chain(traces::TRACES)
 }
 
 /// All variables, without their groups.
@@ -324,6 +326,11 @@ variables! {
             "Minimum level of log messages, in upper or lower case. FATAL, WARN, TRACE and NOTSET are accepted, too.").default("INFO");
         LOG_FORMAT = own("JARVIS_RUN_COORDINATOR_LOG_FORMAT", Kind::Choice(&["text", "json"]),
             "Format of the log on stdout.").default("text");
+        LOG_RUNS = own("JARVIS_RUN_COORDINATOR_LOG_RUNS", Kind::Switch,
+            "Log a line when a run starts, and one when it ends.").default("true");
+        WAITING_DEGRADED_SECS = own("JARVIS_RUN_COORDINATOR_WAITING_DEGRADED_SECS", Kind::Seconds,
+            "Health is degraded when a node has waited longer than this for its executor. Nodes that wait for an \
+             approval do not count. 0: however long it waits.").default("300");
     }
     "Redaction" {
         REDACT = own("JARVIS_RUN_COORDINATOR_REDACT", Kind::Text,

@@ -18,6 +18,7 @@ use super::{
     access::Authority,
     error::{CoordinatorError, FieldError, Step},
     schemas::{InputsJudged, OutputsJudged, Schemas},
+    traced_policy::TracedPolicy,
 };
 use crate::{
     auth::Principal,
@@ -28,7 +29,7 @@ use crate::{
     redact::Redactor,
     services::{
         node_registry::{NoFacts, NodeTypes},
-        policy::{NODE_RUN_EXECUTE, NODE_RUN_IRREVERSIBLE, PdpUnavailable, Policy, Question, RUN_START},
+        policy::{NODE_RUN_EXECUTE, NODE_RUN_IRREVERSIBLE, PdpUnavailable, Question, RUN_START},
     },
     types::{
         ConstraintEnvelope, Error, JsonObject, NodeRun, NodeRunId, NodeTypeRef, RunContext, RunId,
@@ -39,7 +40,7 @@ use crate::{
 /// Asks the Node Registry and the policy decision point.
 pub(super) struct Admission {
     pub(super) node_types: NodeTypes,
-    pub(super) policy: Policy,
+    pub(super) policy: TracedPolicy,
     pub(super) authority: Arc<Authority>,
     pub(super) redactor: Redactor,
     pub(super) delegation: Option<Delegation>,
@@ -238,7 +239,7 @@ impl Admission {
             let about = Dispatched { action, run, node, facts: &facts };
             self.dispatch_question(&about, run_context.as_deref(), subject)
         };
-        match self.policy.ask_again(question).await {
+        match self.policy.within(run, node, self.policy.ask_again(question)).await {
             None => Ok(None),
             Some(answer) => Ok(Some(Ok(self.redacted(answer?)))),
         }
@@ -302,7 +303,8 @@ impl Admission {
         let run_context = self.attributed(run.run.run_context.as_ref(), run.owner.as_ref());
         let subject = self.for_pdp(|| self.subject(run)).unwrap_or(Subject::Own);
         let about = Dispatched { action, run, node, facts };
-        self.decide(self.dispatch_question(&about, run_context.as_deref(), subject)).await
+        let question = self.dispatch_question(&about, run_context.as_deref(), subject);
+        self.policy.within(run, node, self.decide(question)).await
     }
 
     /// The question at a checkpoint of a node's dispatch.

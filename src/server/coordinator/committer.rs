@@ -24,6 +24,7 @@ use super::{
     liveness::{Ended, Liveness},
     locks::KeyedLocks,
     queue::WorkQueue,
+    run_log::{RunLines, RunLog},
 };
 use crate::{
     engine::{Cause, Cx, Decision, Rules},
@@ -35,6 +36,7 @@ use crate::{
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
     time::{Clock, Timestamp},
+    traces::{RequestScope, Traces},
     types::{NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -64,6 +66,8 @@ pub(crate) struct Committer {
     /// For what executors say, before it becomes a record.
     pub(super) redactor: Redactor,
     pub(super) metrics: Metrics,
+    pub(super) run_log: RunLog,
+    pub(super) traces: Traces,
     /// `None`: they are off.
     pub(super) webhooks: Option<Arc<Webhooks>>,
     pub(super) log: Logger,
@@ -141,11 +145,14 @@ impl Committer {
             }
             let announcement = self.announcement(&changes, now);
             let (tally, began) = (Tally::of(&changes), Instant::now());
+            let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
             let committed = self.journal.commit(changes).await;
             self.metrics.commit(result_name(&committed), began.elapsed());
             match committed {
                 Ok(owed) => {
                     self.metrics.committed(&tally);
+                    self.traces.ended(ended);
+                    link.into_iter().for_each(RequestScope::link);
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
@@ -177,6 +184,7 @@ impl Committer {
             unclaimed,
             topmost: Ended::by(changes),
             ended: changes.ended().cloned().collect(),
+            lines: self.run_log.lines(changes, &self.log),
             audit: changes.audit.clone(),
             waiting: changes.nodes.iter().filter_map(|node| waits_since(node, now)).cloned().collect(),
             is_reported: !changes.notices.is_empty(),
@@ -184,9 +192,10 @@ impl Committer {
     }
 
     fn announce(&self, run: &RunId, announcement: &Announcement, now: Timestamp) {
-        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, is_reported } =
-            announcement;
+        let Announcement { newest, claimed, unclaimed, topmost, ended, audit, waiting, .. } = announcement;
+        let Announcement { lines, is_reported, .. } = announcement;
         self.health.written();
+        lines.log(&self.log);
         if let Some(webhooks) = self.webhooks.as_ref().filter(|_| *is_reported) {
             webhooks.notices_added();
         }
@@ -245,7 +254,8 @@ struct Announcement {
     unclaimed: bool,
     topmost: Ended,
     ended: Vec<NodeRunId>,
-    /// For the log.
+    /// For the log, as the others.
+    lines: RunLines,
     audit: Vec<AuditRecord>,
     waiting: Vec<Approval>,
     /// Whether webhooks report any of it.

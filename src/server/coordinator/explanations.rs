@@ -137,11 +137,16 @@ impl Coordinator {
 }
 
 impl DispatchFacts {
-    fn executor(&self, kind: Option<NodeKind>) -> ExecutorFacts {
-        let name = match kind {
+    /// The name of the executor of these nodes.
+    pub(super) fn executor_name(&self, kind: Option<NodeKind>) -> &'static str {
+        match kind {
             Some(NodeKind::Composite) => "composite_executor",
             Some(NodeKind::Atomic) | None => "atomic_executor",
-        };
+        }
+    }
+
+    pub(super) fn executor(&self, kind: Option<NodeKind>) -> ExecutorFacts {
+        let name = self.executor_name(kind);
         let (is_breaker_open, is_queue_full) = self.status.obstacles(name);
         ExecutorFacts { name: Some(name.into()), is_breaker_open, is_queue_full }
     }

@@ -14,7 +14,8 @@
 //!   `assignment`: whether the assignment of a token still stands.
 //! - `reruns`: runs that repeat others; `twins`: what of those stands for their nodes.
 //! - `bulk`: jobs that do the same to many runs.
-//! - `run_lists`: runs, nodes and attempts by pages.
+//! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
+//!   evidence; `work`: the work of all runs.
 //! - `webhooks`: subscriptions to what happens.
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
@@ -52,12 +53,17 @@ mod nodes;
 mod offload;
 mod queue;
 mod reads;
+mod records;
 mod reruns;
 mod run_lists;
+mod run_log;
 mod runs;
 mod schemas;
+mod traced_policy;
 mod twins;
+mod waiting;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
@@ -78,11 +84,14 @@ pub use offload::Offload;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
 pub use reruns::RerunRequest;
 pub use run_lists::LIST_PAGE_MAX;
+pub use run_log::RunLog;
 pub use schemas::Schemas;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
+pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
     admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
 use crate::{
@@ -99,6 +108,7 @@ use crate::{
     redact::Redactor,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
+    traces::Traces,
     types::{HealthCheck, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
@@ -125,12 +135,15 @@ pub struct Parts {
     /// If calls for a run are made on behalf of its starter.
     pub delegation: Option<Delegation>,
     pub metrics: Metrics,
+    pub traces: Traces,
     /// What dispatch says of itself, to explain what waits for it.
     pub dispatch: DispatchFacts,
     /// `None`: they are off.
     pub webhooks: Option<Arc<Webhooks>>,
     /// `None`: no value is judged by the schema of its node type.
     pub schemas: Option<Schemas>,
+    /// Whether the log has lines about runs.
+    pub run_log: RunLog,
     pub log: Logger,
 }
 
@@ -164,9 +177,11 @@ impl Coordinator {
             redactor,
             delegation,
             metrics,
+            traces,
             dispatch,
             webhooks,
             schemas,
+            run_log,
             log,
             ..
         } = parts;
@@ -185,12 +200,14 @@ impl Coordinator {
             rules,
             redactor: redactor.clone(),
             metrics,
+            run_log,
+            traces: traces.clone(),
             webhooks,
             log: log.clone(),
         });
         let admission = Arc::new(Admission {
             node_types,
-            policy,
+            policy: TracedPolicy { policy, traces },
             authority: Arc::clone(&authority),
             redactor,
             delegation,
@@ -232,12 +249,6 @@ impl Coordinator {
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
         self.committer.health.check(self.committer.journal.room(), now)
-    }
-
-    /// The health check of the policy point, where nodes are held during its
-    /// outages.
-    pub fn policy_check(&self) -> Option<HealthCheck> {
-        self.admission.policy.check()
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

@@ -25,7 +25,8 @@ impl Coordinator {
     /// Of the selected runs those that the caller may read.
     pub(super) fn readable_by(&self, caller: &Principal, select: RunSelect) -> RunsFilter {
         let (authority, caller) = (Arc::clone(&self.authority), caller.clone());
-        RunsFilter { visible: Visible(Arc::new(move |owner| authority.may_read(&caller, owner))), select }
+        let visible = Visible(Arc::new(move |owner| authority.may_read(&caller, owner)));
+        RunsFilter { visible, select, now: self.committer.clock.now() }
     }
 
     /// Lists runs, the newest first.

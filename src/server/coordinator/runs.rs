@@ -15,9 +15,10 @@ use super::{
 use crate::{
     auth::Principal,
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
-    record::{Identity, Operation, RerunOf},
+    record::{Identity, Operation, RerunOf, RunTrace},
     runtime::heap,
     time::within,
+    traces::{RequestScope, current},
     types::{Extensions, NodeRunId, Run, RunId, RunStartRequest},
 };
 
@@ -33,6 +34,14 @@ pub(super) struct NewRun {
     pub(super) digest: String,
     /// The run that it repeats, and that one's root.
     pub(super) rerun: Option<(RerunOf, NodeRunId)>,
+}
+
+/// The same with what it gets when it is started.
+struct FreshRun<'c> {
+    new: NewRun,
+    cause: Cause<'c>,
+    root_id: NodeRunId,
+    trace: Option<Box<RunTrace>>,
 }
 
 impl Coordinator {
@@ -66,10 +75,28 @@ impl Coordinator {
         cause: Cause<'c>,
         new: NewRun,
     ) -> Result<Run, CoordinatorError> {
-        let NewRun { request, owner, run_id, digest, rerun } = new;
+        let asked_at = self.committer.clock.now();
         let committer = &*self.committer;
         committer.room_for_new_work()?;
         let root_id = self.ids.node_run_id();
+        let named = new.request.run_context.as_ref();
+        let trace = committer.traces.of_start(RequestScope::named(), named, asked_at);
+        let current = committer.traces.of_run(&new.run_id, trace.as_deref());
+        let start = FreshRun { new, cause, root_id, trace };
+        let run = current::scope(current, self.run_start_fresh(caller, start)).await?;
+        RequestScope::started_run();
+        Ok(run)
+    }
+
+    /// Starts a run that did not exist a moment ago.
+    async fn run_start_fresh(
+        &self,
+        caller: &Principal,
+        start: FreshRun<'_>,
+    ) -> Result<Run, CoordinatorError> {
+        let FreshRun { new, cause, root_id, trace } = start;
+        let NewRun { request, owner, run_id, digest, rerun } = new;
+        let committer = &*self.committer;
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
         let inputs = self.admission.inputs_judge(&request.root_node_type_ref, &request.input).await;
@@ -93,6 +120,7 @@ impl Coordinator {
             decided,
             subject_token,
             rerun,
+            trace,
         };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).

@@ -19,9 +19,10 @@ use crate::{
         composite_executor::types::CompositeBeginRequest,
     },
     coordinator::{Assignment, Choice, ClaimedJob, CoordinatorError, DeferReason, Deferral},
-    engine::{Attempt, AttemptResult, Work},
+    engine::{Attempt, AttemptResult, WaitsFor, Work},
     journal::JournalError,
     time::{backoff, within},
+    traces::current,
     types::{Error, NodeKind, NodeRunState, Uri},
 };
 
@@ -70,20 +71,21 @@ impl Dispatcher {
             SlotWait::Granted(slot) => slot,
             SlotWait::Refused(refusal) => return self.defer(job, gate, refusal).await,
             SlotWait::Stopping | SlotWait::Ended => return Ok(()),
-            SlotWait::Expired => return attempts.expire(job).await,
+            SlotWait::Expired => return attempts.expire(job, WaitsFor::Slot).await,
         };
         let choice = Choice { resolved, binding: Ok(gate.binding(slot.member()).clone()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
         let attempt = assignment.attempt;
         let node_type = assignment.node.node_type_ref.clone();
         job.attempt_started(attempt.started_at);
+        let current = assignment.current.clone();
         let permit = Permit::until(job.ended().clone()).on_behalf_of(assignment.subject.clone());
         // A caller who ends the node does not wait for this; the permit sees to it
         // that nothing is sent any more.
         let outcome = tokio::select! {
             biased;
             () = job.ended().cancelled() => None,
-            outcome = self.call(target, &mut slot, assignment, &permit) => Some(outcome),
+            outcome = current::scope(current, self.call(target, &mut slot, assignment, &permit)) => Some(outcome),
         };
         drop(slot);
         self.parts.metrics.attempt(target.kind(), outcome_name(outcome.as_ref()));
@@ -165,7 +167,7 @@ impl Dispatcher {
                 let Some(answer) = within(clock, deadline.since(clock.now()), call).await else {
                     return CallOutcome::Expired;
                 };
-                slot.answered(&answer);
+                pool.gate.answered(slot, &answer);
                 CallOutcome::Result(outcome::executed(&request.node_run_id, answer))
             }
             Target::Composite { pool, coordinator_url, call_timeout } => {
@@ -173,7 +175,7 @@ impl Dispatcher {
                 let request = self.composite_request(assignment, coordinator_url).await;
                 let call = pool.role(slot.member()).begin(&request, permit);
                 let answer = call_within(clock, time, pool.gate.service, call).await;
-                slot.answered(&answer);
+                pool.gate.answered(slot, &answer);
                 outcome::accepted(answer).map_or(CallOutcome::Accepted, CallOutcome::Result)
             }
         }
@@ -184,7 +186,8 @@ impl Dispatcher {
         assignment: Assignment,
         coordinator_url: &Uri,
     ) -> CompositeBeginRequest {
-        let Assignment { node, path, run_context, constraints, attempt, deadline, subject: _ } = assignment;
+        let Assignment { node, path, run_context, constraints, attempt, deadline, subject: _, current: _ } =
+            assignment;
         let assignment_token = match &self.parts.assignment_tokens {
             None => None,
             Some(tokens) => {

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use slog::Logger;
+
 use super::gate::{Gate, GateOptions, Names};
 use crate::{
     clients::Service,
@@ -31,6 +33,7 @@ pub struct PoolOptions {
     /// Maximum number of concurrent calls to each member.
     pub max_in_flight: usize,
     pub clock: Arc<dyn Clock>,
+    pub log: Logger,
 }
 
 impl<E: ?Sized> Member<E> {
@@ -46,9 +49,9 @@ impl<E: ?Sized> Member<E> {
 
 impl<E: ?Sized> Pool<E> {
     fn of(service: Service, members: Vec<Member<E>>, options: PoolOptions) -> Self {
-        let PoolOptions { names, max_in_flight, clock } = options;
+        let PoolOptions { names, max_in_flight, clock, log } = options;
         let bindings = members.iter().map(Member::binding).collect();
-        let gate = Gate::new(GateOptions { service, names, max_in_flight, clock }, bindings);
+        let gate = Gate::new(GateOptions { service, names, max_in_flight, clock, log }, bindings);
         Self { roles: members.into_iter().map(|member| member.role).collect(), gate }
     }
 

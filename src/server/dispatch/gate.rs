@@ -13,13 +13,14 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use slog::Logger;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::slots::{MemberLoad, MemberNumber, Refusal, Slot, Slots, Wish};
 use crate::{
     clients::{CallError, Failure, NotSent, Service},
     engine::Placement,
-    resilience::CallHealth,
+    resilience::{CallHealth, FAILURES, ServiceWatch},
     time::Clock,
     types::{Error, ExecutorBinding, RunId, Uri},
 };
@@ -43,11 +44,13 @@ pub(super) struct Gate {
     pub(super) names: Names,
     slots: Arc<Slots>,
     members: Vec<Member>,
+    clock: Arc<dyn Clock>,
 }
 
 struct Member {
     binding: ExecutorBinding,
     cancels: Semaphore,
+    watch: ServiceWatch,
 }
 
 /// What the gates of one kind have in common.
@@ -57,6 +60,7 @@ pub(super) struct GateOptions {
     /// Of each member.
     pub(super) max_in_flight: usize,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: Logger,
 }
 
 /// The members at which a node may be.
@@ -69,10 +73,14 @@ pub(super) struct NodeHosts {
 
 impl Gate {
     pub(super) fn new(options: GateOptions, bindings: Vec<ExecutorBinding>) -> Self {
-        let GateOptions { service, names, max_in_flight, clock } = options;
-        let slots = Slots::new(bindings.len(), max_in_flight, clock);
-        let member = |binding| Member { binding, cancels: Semaphore::new(CANCELS) };
-        Self { service, names, slots, members: bindings.into_iter().map(member).collect() }
+        let GateOptions { service, names, max_in_flight, clock, log } = options;
+        let slots = Slots::new(bindings.len(), max_in_flight, Arc::clone(&clock));
+        let member = |binding: ExecutorBinding| Member {
+            watch: ServiceWatch::new(service.name(), host(&binding.endpoint), FAILURES, log.clone()),
+            binding,
+            cancels: Semaphore::new(CANCELS),
+        };
+        Self { service, names, slots, members: bindings.into_iter().map(member).collect(), clock }
     }
 
     /// Whether a node's record says where the node may go, or may be.
@@ -109,6 +117,20 @@ impl Gate {
         self.slots.acquire(run, wish).await
     }
 
+    /// Records the outcome of the call for which a slot was taken.
+    pub(super) fn answered<T>(&self, slot: &mut Slot, answer: &Result<T, CallError>) {
+        let watch = &self.members[slot.member().0].watch;
+        match answer {
+            Ok(_) => watch.answered(self.clock.now()),
+            Err(error) => match health(error) {
+                Some(CallHealth::Healthy) => watch.answered(self.clock.now()),
+                Some(CallHealth::Failed { .. }) => watch.failed(error, self.clock.now()),
+                None => {}
+            },
+        }
+        slot.answered(answer);
+    }
+
     /// Serves those who wait, if a member may be called again.
     pub(super) fn serve(&self) {
         self.slots.serve();
@@ -123,9 +145,16 @@ impl Gate {
         self.slots.each()
     }
 
-    /// The members in the order of the setting, each with its load.
-    pub(super) fn loads(&self) -> impl Iterator<Item = (&ExecutorBinding, MemberLoad)> {
-        self.members.iter().map(|member| &member.binding).zip(self.slots.loads())
+    /// The members in the order of the setting, each with its load, and how often it
+    /// was left alone.
+    pub(super) fn loads(&self) -> impl Iterator<Item = (&ExecutorBinding, MemberLoad, u64)> {
+        let loads = self.members.iter().zip(self.slots.loads());
+        loads.map(|(member, load)| (&member.binding, load, member.watch.outages()))
+    }
+
+    /// How many nodes wait for a slot.
+    pub(super) fn waiting(&self) -> usize {
+        self.slots.waiting()
     }
 
     /// The members to notify of the end of a node that may be at these hosts; all
@@ -172,6 +201,12 @@ impl Gate {
     }
 }
 
+/// Host and port of an endpoint, which has no credentials.
+fn host(endpoint: &Uri) -> String {
+    let text: &str = endpoint;
+    text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/').to_owned()
+}
+
 impl Slot {
     /// Records the outcome of the call for which it was taken.
     pub(super) fn answered<T>(&mut self, answer: &Result<T, CallError>) {
@@ -179,6 +214,9 @@ impl Slot {
             Ok(_) => Some(CallHealth::Healthy),
             Err(error) => health(error),
         };
+        if let (Some(CallHealth::Failed { .. }), Err(error)) = (health, answer) {
+            self.failed(error.to_string());
+        }
         if let Some(health) = health {
             self.report(health);
         }
@@ -218,7 +256,8 @@ mod tests {
 
     fn gate(names: Names, members: &[(&str, &str)]) -> Gate {
         let service = Service::AtomicExecutor;
-        let options = GateOptions { service, names, max_in_flight: 4, clock: Arc::new(SystemClock) };
+        let log = Logger::root(slog::Discard, slog::o!());
+        let options = GateOptions { service, names, max_in_flight: 4, clock: Arc::new(SystemClock), log };
         Gate::new(options, members.iter().map(|(id, endpoint)| binding(id, endpoint)).collect())
     }
 

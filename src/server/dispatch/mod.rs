@@ -58,6 +58,7 @@ use crate::{
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
     time::Clock,
+    traces::current,
 };
 
 /// The parts of dispatch.
@@ -149,7 +150,7 @@ impl Dispatcher {
     async fn run_job(&self, job: ClaimedJob) {
         let mut under_way = UnderWay { dispatcher: self, job: Some(job) };
         let Some(job) = &under_way.job else { return };
-        let done = match AssertUnwindSafe(self.job(job)).catch_unwind().await {
+        let done = match AssertUnwindSafe(self.traced_job(job)).catch_unwind().await {
             Ok(Ok(())) => {
                 self.failures.forget(&job.into());
                 true
@@ -160,6 +161,12 @@ impl Dispatcher {
         if done {
             under_way.job = None;
         }
+    }
+
+    /// Does a job as a part of its run's trace.
+    async fn traced_job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        let current = self.parts.attempts.current_of(job).await;
+        current::scope(current, self.job(job)).await
     }
 
     async fn job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {

@@ -96,6 +96,12 @@ impl Slot {
         state.members.report(self.grant.member, health, now);
         state.serve(now);
     }
+
+    /// Keeps the error of a call that speaks against the member.
+    pub(super) fn failed(&self, error: String) {
+        let now = self.slots.clock.now();
+        self.slots.state().members.failed(self.grant.member, error, now);
+    }
 }
 
 impl Drop for Slot {
@@ -166,9 +172,19 @@ impl Slots {
         self.state().members.slots_each()
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().queue.len()
+    }
+
     /// The load and the breaker of each member.
     pub(super) fn loads(&self) -> Vec<MemberLoad> {
         self.state().members.loads()
+    }
+
+    /// How many jobs wait for a slot.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().queue.len()
     }
 
     fn take_or_wait(&self, run: &RunId, wish: Wish) -> Result<Turn, (Ticket, oneshot::Receiver<Turn>)> {

@@ -14,8 +14,8 @@ use super::{
     slots::MemberLoad,
 };
 use crate::{
-    coordinator::Lane,
-    health::{ExecutorLoad, MemberReport},
+    coordinator::{DispatchFacts, Lane},
+    health::{ExecutorLoad, MemberReport, Work},
     journal::{ClaimedWake, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
@@ -140,16 +140,25 @@ impl Dispatcher {
 
     /// Reports to health the state of the executors and the amount of work.
     pub(super) async fn report_health(&self) -> Result<(), JournalError> {
-        let Parts { journal, clock, queue, health, executors, .. } = &self.parts;
+        let Parts { attempts, journal, clock, queue, health, executors, .. } = &self.parts;
         let mut loads = Vec::new();
         for (kind, gate) in executors.gates() {
             let executor = gate.service.name();
-            health.set_executor(executor, self.members_of(gate));
+            let members = self.members_of(gate);
+            let slots = members.iter().map(|member| member.slots).sum();
+            let in_use = members.iter().map(|member| member.in_flight).sum();
+            health.set_executor(executor, members);
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
-            loads.push(ExecutorLoad { executor, in_hand, room });
+            loads.push(ExecutorLoad { executor, in_hand, room, slots, in_use, waiting: gate.waiting() });
         }
-        health.set_work(journal.counts(clock.now()).await?, queue.len(), loads);
+        let counts = journal.counts(clock.now()).await?;
+        let facts = DispatchFacts { status: Arc::clone(health), is_on: self.parts.auto_dispatch };
+        // What cannot be read is noted there, and does not keep the rest from being
+        // reported.
+        let longest_wait =
+            attempts.longest_wait(&counts.load.waiting_first, &facts).await.unwrap_or_default();
+        health.set_work(Work { counts, in_hand: queue.len(), loads, longest_wait });
         Ok(())
     }
 
@@ -157,17 +166,21 @@ impl Dispatcher {
     /// numbers, since health is public and addresses are not.
     fn members_of(&self, gate: &Gate) -> Vec<MemberReport> {
         let now = self.parts.clock.now();
-        let report = |(number, (binding, load)): (usize, (&ExecutorBinding, MemberLoad))| MemberReport {
-            name: match gate.names {
-                Names::Given => Some(binding.executor_instance_id.clone()),
-                Names::Addresses => Some((number + 1).to_string()),
-                Names::Single => None,
-            },
-            breaker: load.breaker.name(),
-            troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
-            in_flight: load.in_flight,
-            slots: gate.slots_each(),
-        };
+        let report =
+            |(number, (binding, load, outages)): (usize, (&ExecutorBinding, MemberLoad, u64))| MemberReport {
+                name: match gate.names {
+                    Names::Given => Some(binding.executor_instance_id.clone()),
+                    Names::Addresses => Some((number + 1).to_string()),
+                    Names::Single => None,
+                },
+                breaker: load.breaker.name(),
+                troubled: load.breaker.open_until().is_some_and(|until| now < until + REMEMBER),
+                in_flight: load.in_flight,
+                slots: gate.slots_each(),
+                outages,
+                open_until: load.breaker.open_until(),
+                last_error: load.last_error,
+            };
         gate.loads().enumerate().map(report).collect()
     }
 }

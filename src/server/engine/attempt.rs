@@ -23,10 +23,12 @@ pub struct Attempt {
 impl Attempt {
     /// The current attempt according to the record.
     pub(super) fn of(node: &NodeRecord, now: Timestamp) -> Self {
-        Self { number: node.attempt, started_at: node.node.started_at.unwrap_or(now) }
+        let started_at = node.attempt_started_at.or(node.node.started_at).unwrap_or(now);
+        Self { number: node.attempt, started_at }
     }
 
-    /// The current attempt according to the node's head.
+    /// The current attempt according to the node's head, which has the start of the
+    /// first one only.
     pub(super) fn of_head(node: &NodeHead, now: Timestamp) -> Self {
         Self { number: node.attempt, started_at: node.started_at.unwrap_or(now) }
     }
@@ -46,6 +48,7 @@ impl Attempt {
             started_at: self.started_at,
             ended_at: now,
             outcome,
+            note: None,
         }
     }
 }

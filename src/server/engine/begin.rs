@@ -29,10 +29,12 @@ use super::{
     draft::Draft,
     guard::NodeBefore,
     learn::learn,
-    ledger, refuse, silence,
+    ledger,
+    overdue::WaitsFor,
+    refuse, silence,
 };
 use crate::{
-    record::{Approval, Job, Limits, NodeRecord, RunRecord},
+    record::{Approval, AttemptNote, Job, Limits, NodeRecord, RunRecord},
     time::Timestamp,
     types::{Error, ExecutorBinding, NodeKind, NodeRunState, SideEffectClass},
 };
@@ -170,6 +172,15 @@ fn judged(draft: &mut Draft<'_>, node: &mut NodeRecord, command: BeginAttempt) -
     let BeginAttempt { facts, verdict, executor } = command;
     learn(&draft.run, node, &facts, draft.cx.rules);
     let decided = verdict.inspect_err(|error| draft.audited = Audited::failing(node.id(), error, None))?;
+    node.note = draft.run.trace.as_ref().filter(|trace| trace.is_sampled()).map(|_| {
+        Box::new(AttemptNote {
+            at: draft.cx.now,
+            action: decided.action.to_owned(),
+            decision: decided.outcome.as_str().to_owned(),
+            reason_code: decided.reason_code.clone(),
+            executor: None,
+        })
+    });
     let kind = node.node.kind;
     let kind = kind.ok_or_else(|| Error::new("unknown_node_kind", "Unable to resolve node kind"))?;
     let effective = effective_constraints(&draft.run, node, &facts).unwrap_or_default();
@@ -198,16 +209,22 @@ fn hand_over(draft: &mut Draft<'_>, mut node: NodeRecord, admitted: Admitted) ->
     node.node.kind = Some(kind);
     node.node.state = NodeRunState::Running;
     node.node.started_at.get_or_insert(now);
+    node.attempt_started_at = (node.attempt > 1).then_some(now);
     if let Some(earlier) = &node.node.executor_binding
         && node.superseded_attempt_may_run
     {
         node.hosts.moved(earlier, &binding);
+    }
+    if let Some(note) = &mut node.note {
+        note.executor = Some(binding.executor_instance_id.clone());
     }
     node.node.executor_binding = Some(binding);
     node.deadline = Some(deadline);
     node.waits.held_since = None;
     silence::await_executor(&mut node, draft.cx);
     let attempt = Attempt { number: node.attempt, started_at: now };
+    draft.run.attempts = draft.run.attempts.saturating_add(1);
+    draft.run_changed();
     draft.put(node);
     (attempt, deadline)
 }
@@ -222,14 +239,14 @@ pub fn attempt_postpone(run: &RunRecord, mut node: NodeRecord, at: Timestamp, cx
     Decision::commit(node_only(run, &before, node, cx), ())
 }
 
-/// Puts a node back because its executor's circuit breaker is open. No attempt
-/// is counted: the node waits until its deadline, and then it fails.
-pub fn attempt_defer(view: NodeView, at: Timestamp, cx: Cx<'_>) -> Decision<()> {
+/// Puts a node back because no executor takes it for now. No attempt is counted:
+/// the node waits until its deadline, and then it fails.
+pub fn attempt_defer(view: NodeView, at: Timestamp, waits_for: WaitsFor, cx: Cx<'_>) -> Decision<()> {
     if !awaits(&view.node, Job::Dispatch) {
         return Decision::unchanged(());
     }
     if view.node.deadline.is_some_and(|deadline| deadline <= cx.now) {
-        return node_expire(view, cx);
+        return node_expire(view, waits_for, cx);
     }
     attempt_postpone(&view.run, view.node, at, cx)
 }

@@ -10,14 +10,14 @@
 //! damage to them, does not matter.
 
 use super::{
-    approval,
     attempt::Attempt,
     audit::Audited,
     bookkeeping::head_only,
     command::{Cx, Decision, NodeView},
-    draft::{Draft, End, Place, is_at_executor},
+    draft::{Draft, Place},
+    failing::Failing,
     guard::HeadBefore,
-    hold,
+    overdue::{self, WaitsFor},
 };
 use crate::{
     record::{AttemptOutcome, Job, NodeHead, NodeRecord, RunRecord, Wake},
@@ -34,7 +34,7 @@ pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision<R
     let mut draft = Draft::new(run, cx);
     draft.audited = Audited::run(format!("live node runs: {}", live.len()));
     draft.cancel_all(live);
-    draft.end_run(RunState::Canceled, None);
+    draft.end_run(RunState::Canceled, None, None);
     let answer = draft.run.run.clone();
     Decision::commit(draft.into_changes(), answer)
 }
@@ -58,41 +58,43 @@ pub fn run_expire(
     match (head, root) {
         (Some(_), Some(root)) => {
             draft.note_loaded(&root);
-            let end = deadline_exceeded(&root, "Run exceeded its deadline");
+            let end = overdue::run_end(&root, cx.now);
             draft.end(root, live, end);
         }
         (Some(head), None) => {
             draft.cancel_all(live);
             draft.end_head(head.clone(), NodeRunState::Failed);
-            draft.end_run(RunState::Failed, Some(Place::of_head(&head)));
+            let failing = Failing::of(&unread(), &head.node_run_id);
+            draft.end_run(RunState::Failed, Some(Place::of_head(&head)), Some(&failing));
         }
         // A run ends with its root, so a live run has a live root. If that is ever
         // violated, the run must still end.
         (None, _) => {
             draft.cancel_all(live);
-            draft.end_run(RunState::Failed, None);
+            let failing = Failing::of(&unread(), &draft.run.run.root_node_run_id);
+            draft.end_run(RunState::Failed, None, Some(&failing));
         }
     }
     Decision::commit(draft.into_changes(), ())
 }
 
+/// The error of a run that ends without the record of its root.
+fn unread() -> Error {
+    Error::new("deadline_exceeded", "Run exceeded its deadline")
+}
+
 /// Fails a node whose deadline has passed, and cancels everything below it.
-pub fn node_expire(view: NodeView, cx: Cx<'_>) -> Decision<()> {
+/// `waits_for`: what its dispatch waits for, if it is not at its executor.
+pub fn node_expire(view: NodeView, waits_for: WaitsFor, cx: Cx<'_>) -> Decision<()> {
     let NodeView { run, node, live_below, payers: _ } = view;
     let expired = node.deadline.is_some_and(|deadline| deadline <= cx.now);
     if node.is_terminal() || !expired {
         return Decision::unchanged(());
     }
     let mut draft = Draft::of(run, &node, cx);
-    let end = deadline_exceeded(&node, "NodeRun exceeded its deadline");
+    let end = overdue::node_end(&node, waits_for, cx.now);
     draft.end(node, live_below, end);
     Decision::commit(draft.into_changes(), ())
-}
-
-fn deadline_exceeded(node: &NodeRecord, message: &str) -> End {
-    let details = hold::details(node).or_else(|| approval::details(node));
-    let error = Error { details, ..Error::new("deadline_exceeded", message) };
-    End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
 }
 
 /// The result of notifying an executor that one of its nodes has ended.

@@ -267,7 +267,8 @@ fn record(
     };
     let path = parent.path.child(draft.run.nodes);
     let node = queued_record(node, path, facts, draft.run.deadline, budget, draft.cx);
-    (NodeRecord { inputs_unjudged: inputs.unjudged, ..node }, spec, candidates)
+    let node = NodeRecord { inputs_unjudged: inputs.unjudged, parent_attempt: parent.attempt.max(1), ..node };
+    (node, spec, candidates)
 }
 
 /// What a repeated key asks for that differs from the child that it made. Members

@@ -8,7 +8,8 @@ use super::{
     attempt::Attempt,
     audit::{self, Audited},
     command::{Claim, Cx, PolicyDecided},
-    extensions::{self, OUTPUT_VIOLATIONS, REUSED_FROM},
+    extensions,
+    failing::Failing,
     guard::{self, NodeBefore, RunBefore},
     ledger,
 };
@@ -19,8 +20,8 @@ use crate::{
     },
     time::Timestamp,
     types::{
-        Error, EvaluationResult, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState,
-        ResourceRef, RunEvent, RunEventType, RunState, json::canonical,
+        Error, Extensions, JsonObject, NodeKind, NodeRun, NodeRunId, NodeRunState, ResourceRef, RunEvent,
+        RunEventType, RunState, json::canonical,
     },
 };
 
@@ -136,12 +137,22 @@ impl<'c> Draft<'c> {
         node: Option<&NodeRecord>,
         data: impl Into<JsonObject>,
     ) {
-        self.event_at(type_, node.map(Place::of), data);
+        self.event_at(type_, node.map(Place::of), data, None);
     }
 
-    /// The same, with the node's place.
-    fn event_at(&mut self, type_: RunEventType, node: Option<Place<'_>>, data: impl Into<JsonObject>) {
+    /// The same, with the node's place, and what has failed.
+    fn event_at(
+        &mut self,
+        type_: RunEventType,
+        node: Option<Place<'_>>,
+        data: impl Into<JsonObject>,
+        failing: Option<&Failing>,
+    ) {
         let extensions = self.signature(node.map_or(0, |node| node.attempt));
+        let extensions = match failing {
+            Some(failing) => extensions.with(extensions::ERROR, failing),
+            None => extensions,
+        };
         self.run.last_seq += 1;
         self.events.push(EventRecord {
             event: RunEvent {
@@ -201,13 +212,17 @@ impl<'c> Draft<'c> {
 
     /// Adds an attempt that did not end the node to the attempt log.
     pub(super) fn attempt(&mut self, node: &NodeRecord, attempt: Attempt, outcome: AttemptOutcome) {
-        self.attempts.push(attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now));
+        let record = attempt.record(node.id(), &node.node.run_id, outcome, self.cx.now);
+        // The node's note is about its current attempt.
+        let note = node.note.clone().filter(|_| attempt.number == node.attempt);
+        self.attempts.push(AttemptRecord { note, ..record });
     }
 
     /// Ends a node: its live descendants first, deepest first (D-17), then
     /// the node, then, if it is the root, the run.
     pub(super) fn end(&mut self, node: NodeRecord, live_below: Vec<NodeHead>, end: End) {
         self.cancel_all(live_below);
+        let failing = Failing::by(end.state, end.error.as_ref(), node.id());
         let node = self.end_one(node, end, self.cx.claim);
         if self.run.run.root_node_run_id == *node.id() {
             let state = match node.node.state {
@@ -218,7 +233,7 @@ impl<'c> Draft<'c> {
                     unreachable!("a node does not end as {live}")
                 }
             };
-            self.end_run(state, Some(Place::of(&node)));
+            self.end_run(state, Some(Place::of(&node)), failing.as_ref());
         }
         self.put(node);
     }
@@ -233,37 +248,9 @@ impl<'c> Draft<'c> {
         answer
     }
 
-    /// Ends a new node with the outputs of a node of another run, and returns it as it is
-    /// then. Its events name that one.
-    pub(super) fn reuse(
-        &mut self,
-        mut node: NodeRecord,
-        old: NodeRun,
-        evaluation: EvaluationResult,
-        violations: Option<&Value>,
-    ) -> NodeRun {
-        let first = self.events.len();
-        self.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
-        node.node.evaluation_result = Some(evaluation);
-        node.node.extensions = extensions::Writer::update(self.cx.rules, node.node.extensions.take())
-            .exactly(REUSED_FROM, &old.node_run_id)
-            .noted(OUTPUT_VIOLATIONS, violations)
-            .done();
-        let end = End {
-            state: NodeRunState::Succeeded,
-            outputs: old.outputs,
-            output_artifacts: old.output_artifacts,
-            error: None,
-            notify_executor: false,
-        };
-        let node = self.end_one(node, end, self.cx.claim);
-        for event in self.events.iter_mut().skip(first) {
-            let extensions = event.event.extensions.get_or_insert_default();
-            *extensions = extensions.with(REUSED_FROM, &old.node_run_id);
-        }
-        let answer = node.node.clone();
-        self.put(node);
-        answer
+    /// The events so far.
+    pub(super) fn events_made(&mut self) -> &mut [EventRecord] {
+        &mut self.events
     }
 
     /// Cancels live nodes, in the order given.
@@ -301,16 +288,17 @@ impl<'c> Draft<'c> {
     /// Ends a node of which only the head was read.
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
         let notify_executor = state_is_at_executor(head.state);
-        self.end_of(&mut head, state, notify_executor, self.cx.claim);
+        self.end_of(&mut head, (state, None), notify_executor, self.cx.claim);
         let before = self.nodes_before.insert(head.node_run_id.clone(), Before::Put);
         let name = head.node_run_id.as_str().escape_debug();
         assert!(before.is_none(), "node run {name}: one decision would store it twice");
         self.heads.push(head);
     }
 
-    fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
+    pub(super) fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
         let mut head = node.head();
-        self.end_of(&mut head, end.state, end.notify_executor, claim);
+        let failing = Failing::by(end.state, end.error.as_ref(), node.id());
+        self.end_of(&mut head, (end.state, failing.as_ref()), end.notify_executor, claim);
         (node.node.state, node.node.ended_at, node.wake) = (head.state, head.ended_at, head.wake);
         node.node.outputs = end.outputs;
         node.unread.outputs = false;
@@ -322,7 +310,13 @@ impl<'c> Draft<'c> {
     }
 
     /// Ends a head, with the event if there is one.
-    fn end_of(&mut self, head: &mut NodeHead, state: NodeRunState, notify_executor: bool, claim: Claim<'_>) {
+    fn end_of(
+        &mut self,
+        head: &mut NodeHead,
+        (state, failing): (NodeRunState, Option<&Failing>),
+        notify_executor: bool,
+        claim: Claim<'_>,
+    ) {
         guard::node_ends(&head.node_run_id, head.state, state);
         head.state = state;
         head.ended_at = Some(self.cx.now);
@@ -339,21 +333,26 @@ impl<'c> Draft<'c> {
                     data.insert("attempts".into(), head.attempt.into());
                 }
                 let about = Some(Place::of_head(head));
-                self.event_at(RunEventType::AtomicExecuted, about, data);
+                self.event_at(RunEventType::AtomicExecuted, about, data, failing);
             }
             Some(NodeKind::Composite) | None => {}
         }
     }
 
-    /// Ends the run. `root`: the root, if the run ends with it.
-    pub(super) fn end_run(&mut self, state: RunState, root: Option<Place<'_>>) {
+    /// Ends the run. `root`: the root, if the run ends with it; `failing`: what it
+    /// failed with.
+    pub(super) fn end_run(&mut self, state: RunState, root: Option<Place<'_>>, failing: Option<&Failing>) {
         guard::run_ends(self.run.id(), self.run.run.state, state);
         self.run.run.state = state;
         self.run.run.ended_at = Some(self.cx.now);
         self.run.deadline = None;
         self.run.subject_token = None;
         ledger::close(&mut self.run, self.cx.rules);
-        self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())]);
+        if let Some(failing) = failing {
+            let extensions = extensions::Writer::update(self.cx.rules, self.run.run.extensions.take());
+            self.run.run.extensions = extensions.exactly(extensions::ERROR, failing).done();
+        }
+        self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())], failing);
     }
 
     pub(super) fn into_changes(self) -> ChangeSet {

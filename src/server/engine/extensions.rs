@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::Rules;
 use crate::{
-    record::{Account, Actor, Identity},
+    record::{Account, Actor, Identity, METADATA},
     types::{Extensions, JsonObject, Metadata, json::canonical},
 };
 
@@ -65,7 +65,9 @@ pub(super) const REUSED_FROM: &str = "jarvis.reused_from";
 /// The newest approval that a NodeRun had to wait for. The same.
 pub(super) const APPROVAL: &str = "jarvis.approval";
 
-const METADATA: &str = "jarvis.metadata";
+/// What a run has failed with, on the Run and on the events of the failure. The same.
+pub(super) const ERROR: &str = "jarvis.error";
+
 pub(super) const REQUESTED_EXECUTOR: &str = "jarvis.requested_executor_instance_id";
 const DOTTED: &str = "jarvis.";
 
@@ -196,6 +198,7 @@ pub fn is_own_key(key: &str) -> bool {
         APPROVAL,
         RERUN_OF,
         REUSED_FROM,
+        ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)
 }

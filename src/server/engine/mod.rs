@@ -27,6 +27,7 @@
 //! | `complete` | complete a node |
 //! | `evaluate` | record an evaluation; carry out a reported abort |
 //! | `cancel` | cancel a run; end what has passed its deadline; notify executors |
+//! | `overdue` | what the error of a node says whose deadline has passed |
 //! | `learn` | add facts about a node's type that arrive after its creation |
 //! | `command` | what every command takes and returns |
 //! | `attempt` | an attempt and its result |
@@ -37,6 +38,7 @@
 //! | `bounds` | the operator's defaults and maxima (contract §7.3) |
 //! | `constraints` | merge constraints and test against them (contract §7) |
 //! | `extensions` | the coordinator's own extension keys (contract §12) |
+//! | `failing` | what a failed run says it failed with |
 //! | `recovery`, `history` | which recovery actions and evaluations a NodeRun keeps |
 //! | `candidates` | what a child's type was chosen from |
 //! | `outputs` | abridge large outputs |
@@ -68,6 +70,7 @@ mod decompose;
 mod draft;
 mod evaluate;
 mod extensions;
+mod failing;
 mod finish;
 mod guard;
 mod history;
@@ -77,6 +80,7 @@ mod ledger;
 pub mod lifecycle;
 mod new_node;
 mod outputs;
+mod overdue;
 mod placement;
 mod recovery;
 mod refuse;
@@ -118,6 +122,7 @@ pub use finish::{attempt_finish, attempt_lost};
 pub use hold::attempt_hold;
 pub use ledger::{Usage, with_allowance};
 pub use outputs::{abridge, oversized};
+pub use overdue::WaitsFor;
 pub use placement::{Placement, hosts, placement};
 pub use rejection::{Disagreement, Limit, Rejection};
 pub use rerun::{FoundTwin, Sibling, twin_among};

@@ -18,14 +18,14 @@
 
 use super::{
     constraints,
-    draft::Draft,
-    extensions::{IDEMPOTENCY_KEY, OUTPUT_VIOLATIONS, own},
+    draft::{Draft, End},
+    extensions::{IDEMPOTENCY_KEY, OUTPUT_VIOLATIONS, REUSED_FROM, Writer, own},
 };
 use crate::{
     record::{NodeRecord, Repetition, RunRecord, SIBLINGS_MAX, Taken, Twin},
     types::{
-        ConstraintEnvelope, EvaluationResult, EvaluationStatus, NodeKind, NodeRun, NodeRunId, NodeRunState,
-        NodeTypeRef, json::same_json,
+        ConstraintEnvelope, EvaluationResult, EvaluationStatus, JsonObject, NodeKind, NodeRun, NodeRunId,
+        NodeRunState, NodeTypeRef, RunEventType, json::same_json,
     },
 };
 
@@ -158,8 +158,9 @@ fn same_constraints(old: &NodeRecord, new: &NodeRecord) -> bool {
     }
 }
 
-/// Ends a new node with the outputs of its twin.
-pub(super) fn reuse(draft: &mut Draft<'_>, node: NodeRecord, old: NodeRecord) -> NodeRun {
+/// Ends a new node with the outputs of its twin, and returns it as it is then. Its events
+/// name the twin.
+pub(super) fn reuse(draft: &mut Draft<'_>, mut node: NodeRecord, old: NodeRecord) -> NodeRun {
     let evaluation = old.node.evaluation_result.clone().unwrap_or_else(|| EvaluationResult {
         status: EvaluationStatus::Success,
         reason_code: Some("outputs_reused".into()),
@@ -169,5 +170,28 @@ pub(super) fn reuse(draft: &mut Draft<'_>, node: NodeRecord, old: NodeRecord) ->
         extensions: None,
     });
     let violations = old.node.extensions.as_ref().and_then(|own| own.get(OUTPUT_VIOLATIONS));
-    draft.reuse(node, old.node, evaluation, violations.as_ref())
+    let first = draft.events_made().len();
+    draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&evaluation));
+    node.node.evaluation_result = Some(evaluation);
+    node.node.extensions = Writer::update(draft.cx.rules, node.node.extensions.take())
+        .exactly(REUSED_FROM, old.id())
+        .noted(OUTPUT_VIOLATIONS, violations.as_ref())
+        .done();
+    let (id, old) = (old.id().clone(), old.node);
+    let end = End {
+        state: NodeRunState::Succeeded,
+        outputs: old.outputs,
+        output_artifacts: old.output_artifacts,
+        error: None,
+        notify_executor: false,
+    };
+    let node = draft.end_one(node, end, draft.cx.claim);
+    // All but that it was created.
+    for record in draft.events_made().iter_mut().skip(first) {
+        let extensions = record.event.extensions.get_or_insert_default();
+        *extensions = extensions.with(REUSED_FROM, &id);
+    }
+    let answer = node.node.clone();
+    draft.put(node);
+    answer
 }

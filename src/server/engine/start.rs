@@ -20,7 +20,7 @@ use super::{
 use crate::{
     record::{
         Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, Repetition, RerunOf, RunRecord,
-        SealedToken, Twin,
+        RunTrace, SealedToken, Twin,
     },
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
@@ -44,6 +44,8 @@ pub struct StartRun {
     pub subject_token: Option<SealedToken>,
     /// The run that it repeats, and that one's root.
     pub rerun: Option<(RerunOf, NodeRunId)>,
+    /// The distributed trace that it belongs to.
+    pub trace: Option<Box<RunTrace>>,
 }
 
 /// A start request in the form in which it is stored. Its constraints, which may
@@ -137,7 +139,7 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
 
 /// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
 pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
-    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token, rerun } = command;
+    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token, rerun, trace } = command;
     let rerun_of = rerun.as_ref().map(|(of, _)| of.run_id.clone());
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
@@ -163,6 +165,8 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         ceilings: prepared.ceilings.clone(),
         account: prepared.account,
         rerun: rerun.as_ref().map(|(of, _)| of.clone()),
+        attempts: 0,
+        trace: trace.clone(),
     };
     let root = NodeRun {
         created_at: Some(cx.now),

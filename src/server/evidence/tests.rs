@@ -76,6 +76,8 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         ceilings: None,
         account: None,
         rerun: None,
+        attempts: 0,
+        trace: None,
     };
     let mut file = Vec::new();
     let mut bundle = BundleWriter::begin(&mut file, record, START).expect("written");

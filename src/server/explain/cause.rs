@@ -100,6 +100,30 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Its code, as answers have it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Over { .. } => "over",
+            Self::NotifyingExecutor { .. } => "notifying_executor",
+            Self::AtExecutor { .. } => "at_executor",
+            Self::WaitingForChildren { .. } => "waiting_for_children",
+            Self::DispatchDue => "dispatch_due",
+            Self::AskingPolicy => "asking_policy",
+            Self::WaitingForSlot { .. } => "waiting_for_slot",
+            Self::QueueFull { .. } => "queue_full",
+            Self::BreakerOpen { .. } => "breaker_open",
+            Self::BackingOff { .. } => "backing_off",
+            Self::Postponed { .. } => "postponed",
+            Self::PolicyUnavailable => "policy_unavailable",
+            Self::WaitingForApproval { .. } => "waiting_for_approval",
+            Self::DispatchOff => "dispatch_off",
+            Self::Parked { .. } => "parked",
+            Self::AtWorker { .. } => "at_worker",
+            Self::LostByWorker => "lost_by_worker",
+            Self::NoWakeUp => "no_wake_up",
+        }
+    }
+
     /// Who can end it.
     pub(super) fn acts(&self) -> Acts {
         match self {

@@ -13,11 +13,12 @@
 //! | `journal` | `journal`: the outcome of the last commits and reads |
 //! | `dispatch` | one per executor, `work`, and `outbox` if the stores are not configured |
 //! | `tasks` | `tasks`: background tasks that panicked |
+//! | `services` | `pdp`, `node_registry` and `token_service`: whether they answer |
 //! | `signing_keys` | `signing_keys`: the keys that verify callers' tokens |
 //! | `certificate` | `tls_certificate` and `client_certificate`: the certificates in use |
 //! | `clock` | `clock`: how far this server's clock is from the wall clock |
 //!
-//! The outbox, the policy point and the coordinator make their checks themselves;
+//! The outbox and the coordinator make their checks themselves;
 //! `app` lists the sources.
 //!
 //! **Architecture invariants.** A report never fails and never waits: a source
@@ -28,6 +29,7 @@ mod certificate;
 mod clock;
 mod dispatch;
 mod journal;
+mod services;
 mod signing_keys;
 mod tasks;
 
@@ -36,9 +38,10 @@ use std::sync::Arc;
 pub use certificate::certificate_check;
 pub use clock::clock_check;
 pub use dispatch::DispatchStatus;
-pub(crate) use dispatch::{ExecutorLoad, MemberReport};
+pub(crate) use dispatch::{ExecutorLoad, LongestWait, MemberReport, Work};
 pub use journal::JournalStatus;
 pub(crate) use journal::WriteFailure;
+pub use services::service_check;
 pub use signing_keys::signing_keys_check;
 pub use tasks::tasks_check;
 

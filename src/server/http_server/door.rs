@@ -64,6 +64,7 @@ use super::{
 use crate::{
     auth::{Admission, AuthError, Principal},
     runtime::tasks::panic_message,
+    traces::{RequestScope, current},
 };
 
 /// The methods of the IANA registry. Each gets an ARP answer.
@@ -108,6 +109,7 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 let (head, body) = request.into_parts();
                 let is_too_many = in_progress.is_too_many();
                 let is_awaited = head.headers.contains_key(EXPECT);
+                let (named, method) = (current::named_in(&head.headers), head.method.clone());
                 let (mut unread, mut held, mut operation) = (Some(body), (None, None), "unknown");
                 let served = async {
                     let (method, path) = (&head.method, head.uri.path());
@@ -167,16 +169,22 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     held = kept;
                     answer
                 };
-                // At a panic, dropshot would close the connection.
-                let served = AssertUnwindSafe(served).catch_unwind().await;
-                let answer = served.unwrap_or_else(|panic| {
-                    Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
-                });
-                // Never an error of dropshot, which would lose the headers.
-                let mut answer = answer.unwrap_or_else(|error| {
-                    error.record(&log);
-                    error.into_response()
-                });
+                let served = async {
+                    // At a panic, dropshot would close the connection.
+                    let served = AssertUnwindSafe(served).catch_unwind().await;
+                    let answer = served.unwrap_or_else(|panic| {
+                        Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
+                    });
+                    // Never an error of dropshot, which would lose the headers.
+                    answer.unwrap_or_else(|error| {
+                        error.record(operation, &front.folds, &log);
+                        error.into_response()
+                    })
+                };
+                let (mut answer, span) = RequestScope::serve(&front.traces, named, served).await;
+                if let Some(span) = span.filter(|_| Treatment::is_traced(operation)) {
+                    span.record(&front.traces, method.as_str(), operation, answer.status().as_u16());
+                }
                 front.metrics.request_answered(operation, answer.status().as_u16(), began.elapsed());
                 let is_taken_in = match unread {
                     Some(body) => unread::take_in(body, is_awaited).await,
@@ -209,7 +217,8 @@ async fn admit<C: Admitter>(admitter: &C, head: &Parts, log: &Logger) -> Result<
     own_host(admitter, head, log)?;
     let admission = admitter.admit(head.uri.path(), &head.headers).await;
     admission.map_err(|refusal| {
-        admitter.front().limits.no_caller(refusal.message, log);
+        let front = admitter.front();
+        front.limits.no_caller(&refusal, &front.log);
         ApiError::unauthorized(&refusal)
     })
 }

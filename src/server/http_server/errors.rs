@@ -11,7 +11,10 @@
 //!
 //! How an endpoint's error passes dropshot unharmed: see `request_scope`.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use dropshot::{Body, ErrorStatusCode, HttpError};
 use http::{
@@ -21,9 +24,12 @@ use http::{
 use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use slog::{Logger, warn};
+use slog::Logger;
 
-use super::hosts::Foreign;
+use super::{
+    folds::{Folds, Kind},
+    hosts::Foreign,
+};
 use crate::{
     auth::AuthError,
     coordinator::{CoordinatorError, FieldError, Step},
@@ -173,14 +179,16 @@ impl ApiError {
         self
     }
 
-    /// Logs the coordinator's own failures, not those of callers.
-    pub(super) fn record(&self, log: &Logger) {
+    /// Logs the coordinator's own failures, and refusals for which there is a limit
+    /// or a record in the way. What else is wrong with a request is its caller's.
+    pub(super) fn record(&self, operation: &'static str, folds: &Folds, log: &Logger) {
         let Failure { status, envelope, is_logged, .. } = &*self.0;
         // `limits` logs overload, at a bounded rate.
         let is_logged = *is_logged || envelope.error.code == OVERLOADED;
-        if status.as_status().is_server_error() && !is_logged {
-            warn!(log, "request failed";
-                "status" => status.as_u16(), "code" => &envelope.error.code, "error" => %self);
+        let is_of_interest = status.as_status().is_server_error() || *status == ErrorStatusCode::CONFLICT;
+        if is_of_interest && !is_logged {
+            let kind = Kind { operation, status: status.as_u16(), code: envelope.error.code.clone() };
+            folds.note(kind, &self.to_string(), log, Instant::now());
         }
     }
 

@@ -10,9 +10,10 @@ use super::{
     connections::{ConnectionLimits, Connections},
     descriptors,
     errors::ApiError,
+    folds::Folds,
     limits::Limits,
 };
-use crate::{config::PerPrincipal, metrics::Metrics, types::HealthCheck};
+use crate::{config::PerPrincipal, metrics::Metrics, traces::Traces, types::HealthCheck};
 
 /// The limits for requests and connections, and what is in use of them. Clones
 /// share them.
@@ -25,6 +26,10 @@ pub struct Front {
     pub(super) answer_timeout: Duration,
     pub(super) max_wait: Duration,
     pub(super) metrics: Metrics,
+    pub(super) folds: Arc<Folds>,
+    /// Of the listener. That of a request has warnings only, unless debugging.
+    pub(super) log: Logger,
+    pub(super) traces: Traces,
     /// Cancelled when the server has closed.
     pub(super) closed: CancellationToken,
 }
@@ -71,15 +76,29 @@ impl Front {
             answer: limits.answer_timeout,
         };
         Self {
-            limits: Arc::new(Limits::new(limits.requests, limits.streams, limits.per_principal)),
+            limits: Arc::new(Limits::new(
+                limits.requests,
+                limits.streams,
+                limits.per_principal,
+                metrics.clone(),
+            )),
             connections: Connections::new(connections),
             body: limits.body,
             body_timeout: BodyTimeout { limit: limits.body_timeout, stopping: stopping.clone() },
             answer_timeout: limits.answer_timeout,
             max_wait: limits.max_wait,
             metrics,
+            folds: Arc::new(Folds::new(log)),
+            log: log.clone(),
+            traces: Traces::off(),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// The same, with spans of requests.
+    #[must_use]
+    pub fn traced(self, traces: &Traces) -> Self {
+        Self { traces: traces.clone(), ..self }
     }
 
     /// Makes a 503 for a request on a connection too many, which is closed.

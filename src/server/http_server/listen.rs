@@ -99,6 +99,8 @@ pub fn serve(
         farewell,
         log: log.clone(),
     };
+    let (folds, closed) = (Arc::clone(&front.folds), front.closed.clone());
+    tasks.spawn("refusals", async move { folds.run(closed).await });
     tasks.spawn("connections", Arc::clone(&front.connections).watch(watch));
     Ok(Http { running: Running::new(server), address, front })
 }

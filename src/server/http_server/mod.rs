@@ -14,9 +14,10 @@
 //!   request_scope    the caller on its way in, the error on its way out
 //! context          what endpoints have: the coordinator, the authenticator, health
 //!   body             JSON in, within body_timeout, checked by schema_check
+//!   query            parameters in, labels too
 //!   stream           lines out (without delay: socket_options)
 //!   prefer           a run when it has ended: `Prefer: wait`
-//!   errors           failures out
+//!   errors           failures out; repeated ones are one line of the log (folds)
 //!   probes           is it alive, is it ready
 //! tls              replaces certificates, counts failed handshakes
 //! openapi          the document, made from the endpoints
@@ -35,6 +36,7 @@ mod context;
 mod descriptors;
 mod door;
 mod errors;
+mod folds;
 mod front;
 mod hosts;
 mod limits;
@@ -45,6 +47,7 @@ mod prefer;
 mod probes;
 #[cfg(test)]
 mod proptests;
+mod query;
 mod request_scope;
 mod schema_check;
 mod socket_options;
@@ -63,6 +66,7 @@ pub(crate) use self::{
     openapi::document,
     prefer::{PreferWait, RunAnswer, Waiting},
     probes::{Probe, live, ready},
+    query::{LabelParams, Params},
     request_scope::Caller,
     schema_check::BodySchema,
     stream::{Ndjson, StreamQuery},

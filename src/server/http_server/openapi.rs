@@ -5,6 +5,7 @@
 //! - security: an endpoint that takes a `Caller` requires a token;
 //! - the failures, which are the same for all operations;
 //! - `application/x-ndjson` for answers that consist of lines;
+//! - parameters that are the members of one object;
 //! - `{id}:verb`, which the endpoints spell `{id}/:verb`.
 //!
 //! `cargo xtask check-spec` compares it with the file in `openapi/`.
@@ -12,7 +13,7 @@
 use dropshot::{ApiDescription, CONTENT_TYPE_JSON, CONTENT_TYPE_NDJSON, semver};
 use serde_json::{Map, Value, json};
 
-use super::context::ServerContext;
+use super::{context::ServerContext, query::MEMBERS};
 
 const SCHEME: &str = "ArpBearerJWT";
 
@@ -43,6 +44,11 @@ pub(crate) fn document(endpoints: &ApiDescription<ServerContext>, title: &str, v
 
 fn complete(operation: &mut Value) {
     let secured = take_credentials(operation);
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["schema"]["format"] == MEMBERS {
+            parameter["schema"] = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+        }
+    }
     let responses = object(&mut operation["responses"]);
     // Dropshot documents its own failures as 4XX and 5XX.
     responses.retain(|status, _| status.parse::<u16>().is_ok());

@@ -4,6 +4,8 @@
 //! a slow reader costs a few lines of memory, not a backlog. Closing the
 //! connection drops the stream.
 
+use std::{future::Future, task::Poll};
+
 use async_trait::async_trait;
 use base64::{
     Engine,
@@ -14,7 +16,7 @@ use dropshot::{
     ApiEndpointBodyContentType, ApiEndpointResponse, Body, ExtensionMode, ExtractorMetadata, HttpError,
     HttpResponse, HttpResponseOk, RequestContext, ServerContext, SharedExtractor,
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -23,7 +25,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{connections::Streamed, errors::ApiError, limits::StreamPermit, request_scope};
-use crate::coordinator::{EventLines, StreamOptions};
+use crate::{
+    coordinator::{EventLines, StreamOptions},
+    journal::{JournalError, Pieces},
+};
 
 /// An answer that consists of lines.
 pub(crate) struct Ndjson(Body);
@@ -50,6 +55,24 @@ impl Ndjson {
         } else {
             Body::wrap(StreamBody::new(frames))
         })
+    }
+}
+
+impl Ndjson {
+    /// Lines that are complete only as a whole. They are broken off when the server
+    /// begins to stop: it does not wait for a slow reader, who would take a clean end
+    /// for that of the whole.
+    pub(crate) fn whole(mut pieces: Pieces, stopping: &CancellationToken, permit: StreamPermit) -> Self {
+        let mut stopping = Some(Box::pin(stopping.clone().cancelled_owned()));
+        Self(Body::wrap(StreamBody::new(stream::poll_fn(move |cx| {
+            let _held = &permit;
+            let Some(stops) = &mut stopping else { return Poll::Ready(None) };
+            if stops.as_mut().poll(cx).is_ready() {
+                stopping = None;
+                return Poll::Ready(Some(Err(JournalError::Failed("the server is stopping".into()))));
+            }
+            pieces.as_mut().poll_next(cx).map_ok(Frame::data)
+        }))))
     }
 }
 

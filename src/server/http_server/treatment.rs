@@ -58,6 +58,12 @@ impl Treatment {
         known.chain(others).find(|known| *known == id).unwrap_or("unknown")
     }
 
+    /// Whether requests of the operation have spans: those of machines that ask all the
+    /// time have none.
+    pub(super) fn is_traced(name: &str) -> bool {
+        !(PUBLIC.contains(&name) || PROBES.contains(&name) || UNDOCUMENTED.contains(&name))
+    }
+
     /// The treatment of the operation with this id. What the document does not have
     /// (endpoints of tests) is ordinary work.
     pub(super) fn of_id(id: &str) -> Self {
@@ -79,6 +85,7 @@ impl Treatment {
             | Operation::CreateWebhook => (Class::Work, true),
             Operation::StreamRunEvents
             | Operation::StreamNodeRunEvents
+            | Operation::ExportRun
             | Operation::TestWebhook
             | Operation::RedeliverWebhook => (Class::Work, false),
             Operation::GetRun
@@ -94,6 +101,8 @@ impl Treatment {
             | Operation::ListBulk
             | Operation::GetBulk
             | Operation::ListBulkResults
+            | Operation::GetWork
+            | Operation::ListAudit
             | Operation::ListWebhooks
             | Operation::GetWebhook
             | Operation::ListWebhookDeliveries => (Class::Read, false),

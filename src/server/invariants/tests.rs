@@ -66,6 +66,7 @@ fn lost(records: &Records, attempt: u32) -> AttemptRecord {
         started_at: at(1),
         ended_at: at(2),
         outcome: AttemptOutcome::Lost,
+        note: None,
     }
 }
 

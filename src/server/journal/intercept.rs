@@ -16,9 +16,10 @@ mod webhooks;
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, BulkJournal, BulkPlace, ClaimFilter, ClaimedWake, Counts,
-    EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts,
-    RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, ClaimFilter,
+    ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces,
+    Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work,
+    inspect::Inspect,
 };
 use crate::{
     record::{
@@ -211,6 +212,18 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.read("secret_find", self.0.journal().secret_find(name)).await
     }
 
+    async fn mark_find(&self, name: &str) -> Answer<Option<Timestamp>> {
+        self.0.read("mark_find", self.0.journal().mark_find(name)).await
+    }
+
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Answer<()> {
+        self.0.write("mark_set", || self.0.journal().mark_set(name, at)).await
+    }
+
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Answer<Vec<RunId>> {
+        self.0.read("runs_changed", self.0.journal().runs_changed(since, limit)).await
+    }
+
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Answer<()> {
         let replace = || self.0.journal().secret_replace(name, old.clone(), new.clone());
         self.0.write("secret_replace", replace).await
@@ -230,6 +243,23 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> Answer<AuditPage> {
         self.0.read("audit_page", self.0.journal().audit_page(after, filter, limit)).await
+    }
+
+    async fn audit_newest(
+        &self,
+        before: Option<AuditId>,
+        select: &AuditSelect,
+        limit: u32,
+    ) -> Answer<AuditPage> {
+        self.0.read("audit_newest", self.0.journal().audit_newest(before, select, limit)).await
+    }
+
+    async fn export(&self, run: &RunId, now: Timestamp) -> Answer<Option<Pieces>> {
+        self.0.read("export", self.0.journal().export(run, now)).await
+    }
+
+    async fn work(&self, now: Timestamp, parked: u32) -> Answer<Work> {
+        self.0.read("work", self.0.journal().work(now, parked)).await
     }
 
     async fn runs_page(&self, after: Option<&RunPlace>, filter: &RunsFilter, limit: u32) -> Answer<RunsPage> {

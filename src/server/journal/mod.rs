@@ -11,7 +11,8 @@
 //! ```
 //!
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
-//!   runs, nodes and attempts; `webhooks`: notices, subscriptions and deliveries.
+//!   runs, nodes and attempts; `work`: for the work of all runs; `webhooks`: notices,
+//!   subscriptions and deliveries.
 //! - `bulk`: bulk jobs, a part of the trait.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
@@ -36,24 +37,31 @@ mod runs;
 pub mod sqlite;
 mod values;
 mod webhooks;
+mod work;
+
+use std::pin::Pin;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
 
 pub use self::{
     bulk::{BulkJournal, BulkPlace},
     error::{JournalError, OpenError},
     runs::{
-        AttemptsPage, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect, RunSummary, RunsFilter,
-        RunsPage, TreePage, Visible,
+        ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
+        RunSummary, RunsFilter, RunsPage, TreePage, Visible,
     },
     values::{
-        AuditEntry, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage,
-        OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting, WaitingPage, WaitingPlace,
+        AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
+        Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting,
+        WaitingPage, WaitingPlace,
     },
     webhooks::{
         Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, DueDeliveries, ExecutorReport, FanOut,
         NewDelivery, NoticeId, Settled, StoredNotice, StoredWebhook, WebhookJournal, WebhookStatus,
     },
+    work::{BACKLOG_MAX, Backlog, DueWork, Work, WorkerClaims},
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
@@ -62,8 +70,15 @@ use crate::{
     types::{NodeRunId, RunId, WorkerId},
 };
 
+/// A body in pieces. An error means that what came before it is not the whole. (`Sync`,
+/// because HTTP bodies have to be.)
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, JournalError>> + Send + Sync>>;
+
 /// The name of the secret with the signing keys of assignment tokens.
 pub const ASSIGNMENT_KEYS: &str = "assignment_token_key";
+
+/// The name of the mark before which all spans were sent, or given up.
+pub const SPANS_MARK: &str = "spans";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
@@ -202,6 +217,9 @@ pub trait Journal: BulkJournal + WebhookJournal {
     /// has a wake-up.
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError>;
 
+    /// The work of all runs as of one moment, with the first `parked` parked items.
+    async fn work(&self, now: Timestamp, parked: u32) -> Result<Work, JournalError>;
+
     /// Counts for health checks and reports.
     async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError>;
 
@@ -216,6 +234,16 @@ pub trait Journal: BulkJournal + WebhookJournal {
     /// Replaces the secret with this name, durably. Fails with
     /// [`JournalError::Conflict`] if it is neither `old` nor `new` already.
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError>;
+
+    /// The time that was stored under this name, if any was.
+    async fn mark_find(&self, name: &str) -> Result<Option<Timestamp>, JournalError>;
+
+    /// Stores a time under this name, durably.
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Result<(), JournalError>;
+
+    /// At most `limit` of the runs that a commit wrote at this time or later. The cost
+    /// grows with the number of live runs, and not with that of the others.
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError>;
 
     /// The outbox entries for `recipient`, oldest first, starting after `after`.
     /// Empty if the journal keeps no outbox.
@@ -242,6 +270,19 @@ pub trait Journal: BulkJournal + WebhookJournal {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<AuditPage, JournalError>;
+
+    /// The same from the newest on: the selected records before `before`. `scanned_to` is
+    /// the oldest that was examined.
+    async fn audit_newest(
+        &self,
+        before: Option<AuditId>,
+        select: &AuditSelect,
+        limit: u32,
+    ) -> Result<AuditPage, JournalError>;
+
+    /// Everything that is recorded about a run, as of one moment: an evidence bundle in
+    /// pieces, which end with an error if it is not whole. `None`: there is no such run.
+    async fn export(&self, run: &RunId, now: Timestamp) -> Result<Option<Pieces>, JournalError>;
 
     /// The NodeRuns that wait for an approval, behind the place `after`, in the order
     /// in which they began to; with `run`, only those of that run. A page may be

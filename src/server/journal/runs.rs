@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    record::{AttemptRecord, Identity, NodeHead, NodePath},
+    record::{AttemptRecord, Identity, Labels, NodeHead, NodePath},
     time::Timestamp,
     types::{NodeRunId, NodeTypeRef, RunId, RunState},
 };
@@ -34,6 +34,23 @@ pub struct RunSummary {
     pub error_code: Option<String>,
     /// The run that it repeats.
     pub rerun_of: Option<RunId>,
+    pub labels: Labels,
+    /// Where runs that need attention are listed: why.
+    pub attention: Option<Attention>,
+}
+
+/// Why a live run needs attention: the first of these that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attention {
+    /// Work of it whose decision fails repeatedly was set aside.
+    Parked,
+    /// A node waits for an approval.
+    Approval,
+    /// A node was put back several times: its executor, the registry or the policy point
+    /// is unavailable.
+    Retrying,
+    /// A node has been due for a while, and no executor has taken it.
+    Waiting,
 }
 
 /// Says of an owner whether its runs are listed.
@@ -48,6 +65,8 @@ pub struct Visible(pub Arc<OwnerRule>);
 pub struct RunsFilter {
     pub visible: Visible,
     pub select: RunSelect,
+    /// What waits, waits until now.
+    pub now: Timestamp,
 }
 
 /// Selects runs; what is `None` selects all.
@@ -66,7 +85,14 @@ pub struct RunSelect {
     /// Before this time.
     pub started_before: Option<Timestamp>,
     pub id_prefix: Option<String>,
+    /// All of these.
+    pub labels: BTreeMap<String, String>,
+    /// Only live runs that need attention, at most [`ATTENTION_MAX`] of them.
+    pub attention: bool,
 }
+
+/// The most runs that are listed as needing attention.
+pub const ATTENTION_MAX: usize = 1000;
 
 /// A page of runs, the newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,9 +145,42 @@ impl RunsFilter {
     pub(super) fn selects(&self, run: &RunSummary) -> bool {
         (self.visible.0)(run.owner.as_ref()) && self.select.selects(run)
     }
+
+    /// Whether runs of an owner may be selected at all.
+    pub(super) fn selects_owner(&self, owner: Option<&Identity>) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        (self.visible.0)(owner)
+            && is(&self.select.tenant, owner.and_then(|owner| owner.tenant.as_deref()))
+            && is(&self.select.owner, owner.map(|owner| owner.subject.as_str()))
+    }
 }
 
 impl RunSelect {
+    /// Whether all runs of an owner in a state are selected or none.
+    pub(super) fn is_by_owner_and_state(&self) -> bool {
+        let Self {
+            state: _,
+            node_type,
+            tenant: _,
+            owner: _,
+            error_code,
+            started_after,
+            started_before,
+            id_prefix,
+            labels,
+            attention,
+        } = self;
+        node_type.is_none()
+            && error_code.is_none()
+            && started_after.is_none()
+            && started_before.is_none()
+            && id_prefix.is_none()
+            && labels.is_empty()
+            && !attention
+    }
+
     fn selects(&self, run: &RunSummary) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
@@ -134,6 +193,7 @@ impl RunSelect {
             && is(&self.tenant, owner.and_then(|owner| owner.tenant.as_deref()))
             && is(&self.owner, owner.map(|owner| owner.subject.as_str()))
             && is(&self.error_code, run.error_code.as_deref())
+            && self.labels.iter().all(|(name, value)| run.labels.get(name) == Some(value))
     }
 }
 

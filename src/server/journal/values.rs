@@ -1,7 +1,9 @@
 //! What callers of the journal ask with, and what they get.
 
+use std::sync::Arc;
+
 use crate::{
-    record::{AuditOutcome, AuditRecord, Job, OutboxItem},
+    record::{AuditOutcome, AuditRecord, AuditedOperation, Job, OutboxItem},
     time::Timestamp,
     types::{NodeKind, NodeRunId, RunId},
 };
@@ -96,8 +98,21 @@ pub struct WaitingPage {
     pub at_end: bool,
 }
 
+/// Live NodeRuns that nothing but their executors keeps from going on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Those that wait for their dispatch, now or later.
+    pub waiting: u64,
+    /// The first of them that were created, a few.
+    pub waiting_first: Vec<NodeRunId>,
+    /// Those that are at executors.
+    pub executing: u64,
+    /// When the first of them was handed over.
+    pub executing_since: Option<Timestamp>,
+}
+
 /// Sizes of the journal's tables, for health checks and reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub runs_live: u64,
     pub nodes_live: u64,
@@ -113,6 +128,7 @@ pub struct Counts {
     pub approvals: u64,
     /// Live Runs and NodeRuns without a wake-up: always 0.
     pub without_wake_up: u64,
+    pub load: Load,
 }
 
 /// Numbers the entries of the outbox in the order of commits. No number is
@@ -156,19 +172,40 @@ pub struct AuditFilter {
     pub run_id: Option<RunId>,
     /// Not older than this.
     pub since: Option<Timestamp>,
+    /// Older than this.
+    pub until: Option<Timestamp>,
     /// Of the actor with this name ([`Actor::name`](crate::record::Actor::name)).
     pub actor: Option<String>,
+    pub operation: Option<AuditedOperation>,
     pub outcome: Option<AuditOutcome>,
 }
 
 impl AuditFilter {
     /// Whether a record passes the filter.
     pub fn admits(&self, record: &AuditRecord) -> bool {
-        let Self { run_id, since, actor, outcome } = self;
+        let Self { run_id, since, until, actor, operation, outcome } = self;
         run_id.as_ref().is_none_or(|run| record.object.run_id.as_ref() == Some(run))
             && since.is_none_or(|since| record.at >= since)
+            && until.is_none_or(|until| record.at < until)
+            && operation.is_none_or(|operation| record.operation == operation)
             && actor.as_ref().is_none_or(|name| record.actor.name() == name)
             && outcome.is_none_or(|outcome| record.outcome == outcome)
+    }
+}
+
+/// Says of a record whether it is listed.
+pub type AuditRule = dyn Fn(&AuditRecord) -> bool + Send + Sync;
+
+/// The records of a list: there is none without a rule of who may see them.
+#[derive(Clone)]
+pub struct AuditSelect {
+    pub filter: AuditFilter,
+    pub visible: Arc<AuditRule>,
+}
+
+impl AuditSelect {
+    pub(super) fn admits(&self, record: &AuditRecord) -> bool {
+        self.filter.admits(record) && (self.visible)(record)
     }
 }
 

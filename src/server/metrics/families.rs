@@ -57,7 +57,8 @@ families! {
         "Time from our request to the head of its answer; outcome 2xx to 5xx, or none if there was no answer";
 
     RUNS_STARTED = Counter "arp_runs_started_total" [] "Runs that were started";
-    RUNS_COMPLETED = Counter "arp_runs_completed_total" ["state"] "Runs that ended";
+    RUNS_COMPLETED = Counter "arp_runs_completed_total" ["state", "error_code"]
+        "Runs that ended; error_code is one of the contract's, other, or empty";
     RUN_DURATION = Histogram "arp_run_duration_seconds" ["state"] "Time from the start of a run to its end";
     RUNS_LIVE = Gauge "arp_runs_live" [] "Runs that have not ended";
     NODE_RUNS_CREATED = Counter "arp_node_runs_created_total" ["kind"] "Node runs that were created, roots included";
@@ -79,6 +80,13 @@ families! {
 
     WORK_DUE = Gauge "arp_work_due" [] "Wake-ups that are due and not claimed";
     WORK_IN_HAND = Gauge "arp_work_in_hand" [] "Wake-ups that are claimed and not done";
+    WORK_WAITING = Gauge "arp_work_waiting" [] "Node runs that wait for their dispatch, now or later";
+    WORK_EXECUTING = Gauge "arp_work_executing" [] "Node runs that are at executors";
+    WORK_WAITING_OLDEST = Gauge "arp_work_waiting_oldest_timestamp_seconds" []
+        "Since when the node run waits that has waited the longest for its executor";
+    WORK_EXECUTING_OLDEST = Gauge "arp_work_executing_oldest_timestamp_seconds" []
+        "When the node run was handed over that is at its executor the longest";
+    APPROVALS_WAITING = Gauge "arp_approvals_waiting" [] "Node runs that wait for an approval";
     WORK_PARKED = Gauge "arp_work_parked" [] "Wake-ups that cannot be processed and are set aside";
     WORK_WITHOUT_WAKE_UP = Gauge "arp_work_without_wake_up" [] "Live records without a wake-up: never expected";
     EXECUTOR_IN_HAND = Gauge "arp_executor_node_runs_in_hand" ["executor"]
@@ -86,16 +94,33 @@ families! {
     EXECUTOR_ROOM = Gauge "arp_executor_node_runs_room" ["executor"] "How many more fit";
     EXECUTOR_SLOTS = Gauge "arp_executor_slots" ["executor", "member"] "Concurrent calls that are allowed";
     EXECUTOR_IN_FLIGHT = Gauge "arp_executor_slots_in_use" ["executor", "member"] "Concurrent calls";
+    EXECUTOR_WAITING = Gauge "arp_executor_slots_waiting" ["executor"] "Node runs that wait for a free slot";
+    EXECUTOR_LEFT_ALONE = Counter "arp_executor_left_alone_total" ["executor", "member"]
+        "How often it failed so many times in a row that it was left alone";
     EXECUTOR_BREAKER_OPEN = Gauge "arp_executor_breaker_open" ["executor", "member"]
         "1 while the circuit breaker is open or half open";
 
     COMMIT_DURATION = Histogram "arp_journal_commit_duration_seconds" []
         "Time of a commit, the wait for its group included";
     COMMITS = Counter "arp_journal_commits_total" ["result"] "Commits";
+    COMMIT_GROUPS = Counter "arp_journal_groups_total" [] "Groups of changes that were committed together";
+    COMMIT_GROUPED = Counter "arp_journal_grouped_changes_total" [] "Changes in them";
+    CHECKPOINTS = Counter "arp_journal_checkpoints_total" [] "Copies of the write-ahead log into the database";
+    CHECKPOINT_SECONDS = Counter "arp_journal_checkpoint_seconds_total" [] "Time that they took";
     JOURNAL_BYTES = Gauge "arp_journal_bytes" ["file"] "Size of the journal: database and write-ahead log";
     OUTBOX_ENTRIES = Gauge "arp_outbox_entries" [] "Changes that the JARVIS stores have yet to accept";
     OUTBOX_OLDEST = Gauge "arp_outbox_oldest_timestamp_seconds" [] "When the oldest of them was decided";
 
+    OUTBOX_DELIVERIES = Counter "arp_outbox_deliveries_total" ["recipient", "result"]
+        "Calls to the JARVIS stores with entries: accepted, or refused (or not answered)";
+
+    AUTH_REFUSALS = Counter "arp_auth_refusals_total" ["reason"] "Requests that were refused for their caller";
+    LIMIT_REFUSALS = Counter "arp_limit_refusals_total" ["limit"] "Requests and connections that a limit refused";
+    TOKEN_REQUESTS = Counter "arp_token_requests_total" ["result"] "Requests for tokens: ok or failed";
+    EVENT_FOLLOWERS = Gauge "arp_event_followers" [] "Event streams that are open";
+    SERVICE_OUTAGES = Counter "arp_service_outages_total" ["service"] "How often a service ceased to answer";
+    SPANS = Counter "arp_spans_total" ["result"]
+        "Spans: exported, rejected by the collector, failed to be sent, dropped because too many waited";
     WEBHOOK_DELIVERIES = Counter "arp_webhook_deliveries_total" ["result"]
         "Reports that were sent to webhooks: accepted, refused, or given_up after a day";
     WEBHOOK_BACKLOG = Gauge "arp_webhook_backlog" [] "Reports that targets of webhooks have yet to accept";

@@ -36,7 +36,10 @@ use prometheus_client::{
 
 use self::{
     families::{self as f, Family},
-    tally::{EventLabels, KindLabels, LogLabels, NodeEndLabels, NodeStateLabels, PolicyLabels, StateLabels},
+    tally::{
+        EventLabels, KindLabels, LogLabels, NodeEndLabels, NodeStateLabels, PolicyLabels, RunEndLabels,
+        StateLabels,
+    },
 };
 pub(crate) use self::{
     process::process_readings,
@@ -69,7 +72,7 @@ struct Inner {
     http_active: Gauge,
     http_client: Histograms<ClientLabels>,
     runs_started: Counter,
-    runs_completed: Labelled<StateLabels, Counter>,
+    runs_completed: Labelled<RunEndLabels, Counter>,
     run_duration: Histograms<StateLabels>,
     nodes_created: Labelled<KindLabels, Counter>,
     nodes_completed: Labelled<NodeEndLabels, Counter>,
@@ -82,6 +85,11 @@ struct Inner {
     cancels: Labelled<OutcomeLabels, Counter>,
     commit_duration: Histogram,
     commits: Labelled<ResultLabels, Counter>,
+    auth_refusals: Labelled<ReasonLabels, Counter>,
+    limit_refusals: Labelled<LimitLabels, Counter>,
+    tokens: Labelled<ResultLabels, Counter>,
+    followers: Gauge,
+    spans: Labelled<ResultLabels, Counter>,
     webhook_deliveries: Labelled<ResultLabels, Counter>,
 }
 
@@ -113,10 +121,20 @@ struct ResultLabels {
     result: &'static str,
 }
 
-/// A request that has no answer yet.
-pub(crate) struct ActiveRequest(Gauge);
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
 
-impl Drop for ActiveRequest {
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
+/// One of those that a gauge counts: a request without an answer, an open stream.
+pub(crate) struct Active(Gauge);
+
+impl Drop for Active {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -156,6 +174,11 @@ impl Metrics {
             cancels: add(r, &f::CANCELS, Labelled::default()),
             commit_duration: add(r, &f::COMMIT_DURATION, Histogram::new(COMMIT)),
             commits: add(r, &f::COMMITS, Labelled::default()),
+            auth_refusals: add(r, &f::AUTH_REFUSALS, Labelled::default()),
+            limit_refusals: add(r, &f::LIMIT_REFUSALS, Labelled::default()),
+            tokens: add(r, &f::TOKEN_REQUESTS, Labelled::default()),
+            followers: add(r, &f::EVENT_FOLLOWERS, Gauge::default()),
+            spans: add(r, &f::SPANS, Labelled::default()),
             webhook_deliveries: add(r, &f::WEBHOOK_DELIVERIES, Labelled::default()),
             registry: Mutex::default(),
         };
@@ -176,9 +199,28 @@ impl Metrics {
     }
 
     /// Counts a request until it is dropped.
-    pub(crate) fn active_request(&self) -> ActiveRequest {
-        self.0.http_active.inc();
-        ActiveRequest(self.0.http_active.clone())
+    pub(crate) fn active_request(&self) -> Active {
+        Active::of(&self.0.http_active)
+    }
+
+    /// Counts a follower of events until it is dropped.
+    pub(crate) fn follower(&self) -> Active {
+        Active::of(&self.0.followers)
+    }
+
+    /// A request was refused for its caller: no valid token, or a foreign page.
+    pub(crate) fn caller_refused(&self, reason: &'static str) {
+        self.0.auth_refusals.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// A limit refused a request or a connection.
+    pub(crate) fn limit_refused(&self, limit: &'static str) {
+        self.0.limit_refusals.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A token was asked for.
+    pub(crate) fn token_asked(&self, result: &'static str) {
+        self.0.tokens.get_or_create(&ResultLabels { result }).inc();
     }
 
     /// A request was answered.
@@ -216,6 +258,13 @@ impl Metrics {
         self.0.commits.get_or_create(&ResultLabels { result }).inc();
     }
 
+    /// This became of spans.
+    pub(crate) fn spans(&self, result: &'static str, count: u64) {
+        if count > 0 {
+            self.0.spans.get_or_create(&ResultLabels { result }).inc_by(count);
+        }
+    }
+
     /// Reports were sent to webhooks, with this result.
     pub(crate) fn webhook_deliveries(&self, result: &'static str, number: u64) {
         self.0.webhook_deliveries.get_or_create(&ResultLabels { result }).inc_by(number);
@@ -224,6 +273,13 @@ impl Metrics {
     /// What a commit changed is durable.
     pub(crate) fn committed(&self, tally: &Tally) {
         tally.count(&self.0);
+    }
+}
+
+impl Active {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 

@@ -17,6 +17,12 @@ pub(super) struct StateLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct RunEndLabels {
+    state: &'static str,
+    error_code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct KindLabels {
     kind: &'static str,
 }
@@ -59,7 +65,7 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 enum Fact {
     RunStarted,
-    RunEnded { state: RunState, seconds: Option<f64> },
+    RunEnded { state: RunState, code: &'static str, seconds: Option<f64> },
     NodeCreated(Option<NodeKind>),
     HandedOver { kind: Option<NodeKind>, waited: Option<f64> },
     NodeEnded { kind: Option<NodeKind>, state: NodeRunState, code: &'static str, seconds: Option<f64> },
@@ -98,7 +104,7 @@ impl Tally {
         let seconds = Some(2.0);
         let facts = vec![
             Fact::RunStarted,
-            Fact::RunEnded { state: RunState::Failed, seconds },
+            Fact::RunEnded { state: RunState::Failed, code: "timeout", seconds },
             Fact::NodeCreated(kind),
             Fact::HandedOver { kind, waited: seconds },
             Fact::NodeEnded { kind, state: NodeRunState::Failed, code: "timeout", seconds },
@@ -113,9 +119,10 @@ impl Tally {
         for fact in &self.facts {
             match fact {
                 Fact::RunStarted => _ = metrics.runs_started.inc(),
-                Fact::RunEnded { state, seconds } => {
+                Fact::RunEnded { state, code, seconds } => {
+                    let ended = RunEndLabels { state: run_state(*state), error_code: code };
+                    metrics.runs_completed.get_or_create(&ended).inc();
                     let labels = StateLabels { state: run_state(*state) };
-                    metrics.runs_completed.get_or_create(&labels).inc();
                     if let Some(seconds) = seconds {
                         metrics.run_duration.get_or_create(&labels).observe(*seconds);
                     }
@@ -161,6 +168,7 @@ fn of_run(run: &RunRecord, at: Timestamp) -> [Option<Fact>; 2] {
         (run.version == 0 && is_ours).then_some(Fact::RunStarted),
         ended.map(|ended| Fact::RunEnded {
             state: run.run.state,
+            code: run.error_code().map_or("", |code| known(&code)),
             seconds: seconds(run.run.started_at, ended),
         }),
     ]
@@ -224,7 +232,7 @@ const OTHER: &str = "other";
 
 /// The codes with which the coordinator fails nodes, and those of the JARVIS
 /// executors.
-const CODES: [&str; 28] = [
+const CODES: [&str; 29] = [
     "aborted",
     "approval_denied",
     "approval_expired",
@@ -243,6 +251,7 @@ const CODES: [&str; 28] = [
     "deadline_exceeded",
     "executor_instance_unknown",
     "executor_outcome_unknown",
+    "failed",
     "handler_error",
     "node_type_denied",
     "node_type_not_allowed",
@@ -265,7 +274,11 @@ fn error_code(extensions: Option<&Extensions>) -> &'static str {
     let Some(text) = stored("completion_error").or_else(|| stored("jarvis.completion_error")) else {
         return "";
     };
-    let code = serde_json::from_str::<Coded>(text).map(|coded| coded.code).unwrap_or_default();
+    known(&serde_json::from_str::<Coded>(text).map(|coded| coded.code).unwrap_or_default())
+}
+
+/// A code as a label.
+fn known(code: &str) -> &'static str {
     CODES.into_iter().find(|known| *known == code).unwrap_or(OTHER)
 }
 

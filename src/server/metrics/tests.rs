@@ -21,6 +21,11 @@ fn sampled() -> Metrics {
     metrics.cancel_sent("again");
     metrics.webhook_deliveries("accepted", 1);
     metrics.commit("ok", second);
+    metrics.caller_refused("invalid_token");
+    metrics.limit_refused("requests");
+    metrics.token_asked("ok");
+    drop(metrics.follower());
+    metrics.spans("exported", 1);
     metrics.committed(&Tally::of_everything());
     let counted: BTreeSet<String> = types(&metrics.encode().expect("text")).into_keys().collect();
     metrics.read_from(Box::new(move || {

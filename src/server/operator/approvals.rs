@@ -2,7 +2,7 @@
 
 use dropshot::{
     ApiDescription, ApiDescriptionRegisterError, EmptyScanParams, HttpResponseOk, PaginationParams, Path,
-    Query, RequestContext, endpoint,
+    RequestContext, endpoint,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     coordinator::{APPROVALS_PAGE_MAX, ApprovalView, ApprovalsQuery},
     engine::ApprovalVerdict,
-    http_server::{ApiError, Caller, Json, ServerContext, request_bodies},
+    http_server::{ApiError, Caller, Json, Params, ServerContext, request_bodies},
     record::{self, ApprovalId, ApprovalOutcome, Demand},
     time::Timestamp,
     types::{JsonObject, NodeRunId, NodeTypeRef, RunId},
@@ -125,8 +125,8 @@ struct AfterApproval {
 async fn approvals_list(
     rq: Rq,
     caller: Caller,
-    filter: Query<ApprovalsFilter>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterApproval>>,
+    filter: Params<ApprovalsFilter>,
+    paging: Params<PaginationParams<EmptyScanParams, AfterApproval>>,
 ) -> Answer<HttpResponseOk<Page<Approval>>> {
     let (filter, paging) = (filter.into_inner(), paging.into_inner());
     let query = ApprovalsQuery {

@@ -1,5 +1,7 @@
 //! Bulk jobs: the same done to many runs.
 
+use std::collections::BTreeMap;
+
 use dropshot::{
     ApiDescription, ApiDescriptionRegisterError, EmptyScanParams, HttpResponseOk, PaginationParams, Path,
     Query, RequestContext, endpoint,
@@ -88,6 +90,9 @@ struct BulkFilter {
     started_before: Option<Timestamp>,
     /// The beginning of the id
     id_prefix: Option<String>,
+    /// All of these labels
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 /// What was begun, or would be
@@ -318,8 +323,20 @@ impl From<BulkFilter> for RunSelect {
             started_after,
             started_before,
             id_prefix,
+            labels,
         } = filter;
-        Self { state, node_type, tenant, owner, error_code, started_after, started_before, id_prefix }
+        Self {
+            state,
+            node_type,
+            tenant,
+            owner,
+            error_code,
+            started_after,
+            started_before,
+            id_prefix,
+            labels,
+            attention: false,
+        }
     }
 }
 

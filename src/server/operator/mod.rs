@@ -4,7 +4,8 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, explain, runs, webhooks, with model and paging
+//!                     └─ approvals, audit, evidence, explain, runs, webhooks, work,
+//!                        with model and paging
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -14,8 +15,10 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod audit;
 mod bulk;
 mod endpoints;
+mod evidence;
 mod explain;
 mod model;
 pub mod openapi;
@@ -23,5 +26,6 @@ mod paging;
 mod reruns;
 mod runs;
 mod webhooks;
+mod work;
 
 pub(crate) use self::endpoints::endpoints;

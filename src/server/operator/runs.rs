@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dropshot::{
     ApiDescription, ApiDescriptionRegisterError, EmptyScanParams, HttpResponseOk, PaginationParams, Path,
-    Query, RequestContext, endpoint,
+    RequestContext, endpoint,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     coordinator::LIST_PAGE_MAX,
-    http_server::{ApiError, Caller, ServerContext},
-    journal::{AttemptsPage, NodeSummary, RunPlace, RunSelect, RunSummary},
+    http_server::{ApiError, Caller, LabelParams, Params, ServerContext},
+    journal::{self, AttemptsPage, NodeSummary, RunPlace, RunSelect, RunSummary},
     record::{self, NodePath},
     time::Timestamp,
     types::{NodeKind, NodeRunId, NodeRunState, NodeTypeRef, RunId, RunState},
@@ -52,6 +52,24 @@ struct RunEntry {
     /// The run that it repeats
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun_of: Option<RunId>,
+    /// `metadata.labels` of its request, as far as runs are found by them
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    /// Why it needs attention, in a list of such runs
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<Attention>,
+}
+
+/// Work of it was set aside because its decision fails repeatedly; a node run waits for an
+/// approval; was put back several times, because its executor or a service is unavailable;
+/// or has been due for a minute, and no executor has taken it
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Attention {
+    Parked,
+    Approval,
+    Retrying,
+    Waiting,
 }
 
 /// The number of runs in each state
@@ -134,6 +152,8 @@ struct RunsQuery {
     started_before: Option<Timestamp>,
     /// The beginning of the id
     id_prefix: Option<String>,
+    /// Only runs that need attention, and why; at most 1,000
+    attention: Option<bool>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -182,10 +202,11 @@ struct AfterAttempt {
 async fn runs_list(
     rq: Rq,
     caller: Caller,
-    query: Query<RunsQuery>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterRun>>,
+    query: Params<RunsQuery>,
+    labels: LabelParams,
+    paging: Params<PaginationParams<EmptyScanParams, AfterRun>>,
 ) -> Answer<HttpResponseOk<Page<RunEntry>>> {
-    let (select, paging) = (query.into_inner().into(), paging.into_inner());
+    let (select, paging) = (select(query.into_inner(), labels), paging.into_inner());
     let limit = limit(&rq, &paging, LIST_PAGE_MAX)?;
     let after = after(paging, |place| Some(RunPlace::from(place)))?;
     let found = rq.context().coordinator.runs_list(&caller.0, select, after.as_ref(), limit).await?;
@@ -198,15 +219,16 @@ async fn runs_list(
 async fn runs_count(
     rq: Rq,
     caller: Caller,
-    query: Query<RunsQuery>,
-    by: Query<CountQuery>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterRun>>,
+    query: Params<RunsQuery>,
+    labels: LabelParams,
+    by: Params<CountQuery>,
+    paging: Params<PaginationParams<EmptyScanParams, AfterRun>>,
 ) -> Answer<HttpResponseOk<RunCount>> {
     match by.into_inner().by {
         CountBy::State => {}
     }
     let after = after(paging.into_inner(), |place| Some(RunPlace::from(place)))?;
-    let select = query.into_inner().into();
+    let select = select(query.into_inner(), labels);
     let counts = rq.context().coordinator.runs_count(&caller.0, select, after.as_ref()).await?;
     let next = counts.scanned_to.filter(|_| !counts.at_end).map(AfterRun::from);
     Ok(HttpResponseOk(RunCount { runs: counts.by_state, next_page: next_page(next)? }))
@@ -218,8 +240,8 @@ async fn run_tree(
     rq: Rq,
     caller: Caller,
     path: Path<RunPath>,
-    query: Query<TreeQuery>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterNode>>,
+    query: Params<TreeQuery>,
+    paging: Params<PaginationParams<EmptyScanParams, AfterNode>>,
 ) -> Answer<HttpResponseOk<Page<NodeEntry>>> {
     let (run, under, paging) = (path.into_inner().run_id, query.into_inner().under, paging.into_inner());
     let limit = limit(&rq, &paging, LIST_PAGE_MAX)?;
@@ -241,7 +263,7 @@ async fn attempts_list(
     rq: Rq,
     caller: Caller,
     path: Path<NodeRunPath>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterAttempt>>,
+    paging: Params<PaginationParams<EmptyScanParams, AfterAttempt>>,
 ) -> Answer<HttpResponseOk<Page<Attempt>>> {
     let paging = paging.into_inner();
     let limit = limit(&rq, &paging, LIST_PAGE_MAX)?;
@@ -253,19 +275,40 @@ async fn attempts_list(
     page(attempts.into_iter().map(Attempt::from).collect(), next)
 }
 
-impl From<RunsQuery> for RunSelect {
-    fn from(query: RunsQuery) -> Self {
-        let RunsQuery {
-            state,
-            node_type,
-            tenant,
-            owner,
-            error_code,
-            started_after,
-            started_before,
-            id_prefix,
-        } = query;
-        Self { state, node_type, tenant, owner, error_code, started_after, started_before, id_prefix }
+fn select(query: RunsQuery, LabelParams(labels): LabelParams) -> RunSelect {
+    let RunsQuery {
+        state,
+        node_type,
+        tenant,
+        owner,
+        error_code,
+        started_after,
+        started_before,
+        id_prefix,
+        attention,
+    } = query;
+    RunSelect {
+        state,
+        node_type,
+        tenant,
+        owner,
+        error_code,
+        started_after,
+        started_before,
+        id_prefix,
+        labels,
+        attention: attention.unwrap_or(false),
+    }
+}
+
+impl From<journal::Attention> for Attention {
+    fn from(attention: journal::Attention) -> Self {
+        match attention {
+            journal::Attention::Parked => Self::Parked,
+            journal::Attention::Approval => Self::Approval,
+            journal::Attention::Retrying => Self::Retrying,
+            journal::Attention::Waiting => Self::Waiting,
+        }
     }
 }
 
@@ -285,7 +328,8 @@ impl From<RunPlace> for AfterRun {
 
 impl From<RunSummary> for RunEntry {
     fn from(run: RunSummary) -> Self {
-        let RunSummary { place, state, ended_at, node_type, owner, error_code, rerun_of } = run;
+        let RunSummary { place, state, ended_at, node_type, owner, error_code, labels, attention, rerun_of } =
+            run;
         let node_type_ref =
             node_type.map(|(node_type_id, version)| NodeTypeRef { extensions: None, node_type_id, version });
         Self {
@@ -297,6 +341,8 @@ impl From<RunSummary> for RunEntry {
             owner: owner.map(Principal::from),
             error_code,
             rerun_of,
+            labels: labels.into_map(),
+            attention: attention.map(Attention::from),
         }
     }
 }
@@ -329,6 +375,7 @@ impl From<record::AttemptRecord> for Attempt {
             started_at,
             ended_at,
             outcome,
+            note: _,
         } = attempt;
         let (outcome, error, retry_at) = match outcome {
             record::AttemptOutcome::Late { state: _, error } => (AttemptOutcome::Late, error, None),

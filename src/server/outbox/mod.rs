@@ -44,7 +44,10 @@ mod objects;
 mod probe;
 mod pump;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use slog::{Logger, o};
 
@@ -57,6 +60,7 @@ use self::{
 };
 use crate::{
     journal::{Journal, OutboxId},
+    resilience::ServiceWatch,
     runtime::tasks::TaskSet,
     services::Stores,
     time::{Clock, within},
@@ -70,6 +74,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How long an answer waits for the stores.
     pub wait: Duration,
+    /// Host and port of the Run Store and of the Event Stream, for the log.
+    pub hosts: (String, String),
     /// The pumps are among these tasks. When they are to stop, they first send
     /// what can be sent.
     pub tasks: TaskSet,
@@ -88,23 +94,24 @@ pub struct Outbox {
 impl Outbox {
     /// Starts the pumps. They begin with what an earlier process has left.
     pub fn begin(parts: Parts) -> Arc<Self> {
-        let Parts { journal, stores, clock, wait, tasks, log } = parts;
+        let Parts { journal, stores, clock, wait, hosts, tasks, log } = parts;
         let probe = Probe::start(stores.clone(), Arc::clone(&clock), &tasks);
         let (objects, events) = (Arc::<StoreState>::default(), Arc::<StoreState>::default());
-        let pump_parts = |store: &Arc<StoreState>, to: &'static str| PumpParts {
+        let pump_parts = |store: &Arc<StoreState>, to: &'static str, host: String| PumpParts {
             store: Arc::clone(store),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             stopping: tasks.stopping().clone(),
+            watch: ServiceWatch::new(to, host, 1, log.clone()),
             log: log.new(o!("to" => to)),
         };
         let to_run_store = Arc::new(Objects {
-            parts: pump_parts(&objects, "run_store"),
+            parts: pump_parts(&objects, "run_store", hosts.0),
             runs: stores.runs,
             events: Arc::clone(&events),
         });
         let to_event_stream = Arc::new(Events {
-            parts: pump_parts(&events, "event_stream"),
+            parts: pump_parts(&events, "event_stream", hosts.1),
             stream: stores.events,
             objects: Arc::clone(&objects),
         });
@@ -117,6 +124,14 @@ impl Outbox {
             async move { pump::run(&*destination).await }
         });
         Arc::new(Self { clock, wait, objects, events, probe })
+    }
+
+    /// Calls to each store so far: its name, those that it accepted, and the others.
+    pub fn deliveries(&self) -> [(&'static str, u64, u64); 2] {
+        let of = |name, store: &StoreState| {
+            (name, store.accepted.load(Ordering::Relaxed), store.refused.load(Ordering::Relaxed))
+        };
+        [of("run_store", &self.objects), of("event_stream", &self.events)]
     }
 
     /// Notifies the pumps that a commit has added entries, or may have.

@@ -17,12 +17,15 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, warn};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +38,7 @@ use super::{
 use crate::{
     clients::CallError,
     journal::{Journal, JournalError, OutboxEntry, Recipient},
+    resilience::ServiceWatch,
     time::{Clock, Timestamp, backoff},
     types::RunId,
 };
@@ -70,6 +74,9 @@ pub(super) struct StoreState {
     pub(super) new_entries: Notify,
     /// The other store has accepted something that held entries may depend on.
     pub(super) unblocked: Notify,
+    /// Calls that the store accepted, and refused or did not answer.
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
 }
 
 /// What every pump has.
@@ -78,6 +85,7 @@ pub(super) struct PumpParts {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stopping: CancellationToken,
+    pub(super) watch: ServiceWatch,
     pub(super) log: Logger,
 }
 
@@ -276,18 +284,20 @@ pub(super) struct Refusal {
 impl PumpParts {
     /// Records that the store accepted a call.
     pub(super) fn accepted(&self, now: Timestamp) {
-        if let Some(since) = self.store.backoff.accepted() {
-            let after = now.since(since).as_secs_f64();
-            info!(self.log, "store accepts entries again"; "after_seconds" => after);
-        }
+        self.store.accepted.fetch_add(1, Ordering::Relaxed);
+        self.store.backoff.accepted();
+        self.watch.answered(now);
     }
 
     /// Records that the store refused a call.
     pub(super) fn refused(&self, error: &CallError, now: Timestamp) -> Refusal {
+        self.store.refused.fetch_add(1, Ordering::Relaxed);
         let is_about_content = is_about_content(error);
         let (is_first, cap) = if is_about_content {
+            self.watch.answered(now);
             (false, SLOW)
         } else {
+            self.watch.failed(error, now);
             (self.store.backoff.failed(error, now), backoff::CAP)
         };
         Refusal { reason: super::call_error::reason(error), is_about_content, is_first, cap }

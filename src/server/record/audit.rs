@@ -125,7 +125,19 @@ pub enum OtherOperation {
     FinishBulk,
 }
 
+impl OtherOperation {
+    pub const ALL: [Self; 3] = [Self::DispatchNodeRun, Self::RotateKey, Self::FinishBulk];
+}
+
 impl AuditedOperation {
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let others = OtherOperation::ALL.into_iter().map(Self::Other);
+        Operation::named(name)
+            .map(Self::Request)
+            .or_else(|| others.into_iter().find(|other| other.as_str() == name))
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Request(operation) => operation.as_str(),
@@ -244,12 +256,11 @@ mod tests {
 
     #[test]
     fn audited_operations_are_stored_by_their_names() {
-        let others = [OtherOperation::DispatchNodeRun, OtherOperation::RotateKey, OtherOperation::FinishBulk];
         let all = Operation::ALL.map(AuditedOperation::Request).into_iter();
-        for operation in all.chain(others.map(AuditedOperation::Other)) {
+        for operation in all.chain(OtherOperation::ALL.map(AuditedOperation::Other)) {
             assert_eq!(serde_json::to_value(operation).expect("JSON"), json!(operation.as_str()));
             let read: AuditedOperation = serde_json::from_value(json!(operation.as_str())).expect("known");
-            assert_eq!(read, operation);
+            assert_eq!((read, AuditedOperation::named(operation.as_str())), (operation, Some(operation)));
         }
     }
 }

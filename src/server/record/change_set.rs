@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord};
+use super::{AttemptNote, AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord};
 use crate::{
     time::Timestamp,
     types::{Error, NodeRunId, NodeRunState, RunEvent, RunId},
@@ -102,6 +102,9 @@ pub struct AttemptRecord {
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
     pub outcome: AttemptOutcome,
+    /// For its span, in a run whose trace is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Box<AttemptNote>>,
 }
 
 /// The outcome of an attempt that did not end its node.

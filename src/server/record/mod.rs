@@ -17,10 +17,12 @@
 //! - `wake`: wake-ups, which are the work queue.
 //! - `budget`: accounts of budgets.
 //! - `hosts`: the members of a pool at which earlier attempts may still run.
+//! - `labels`: by which runs are found.
 //! - `path`: a node's place in its run's tree.
 //! - `rerun`: a Run that repeats another one.
 //! - `bulk`: jobs that do the same to many Runs.
 //! - `change_set`: the result of a decision, with events and attempts.
+//! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
 //! - `notice`, `webhook`: what webhooks report, and who subscribes to it.
 //!
@@ -36,6 +38,7 @@ mod budget;
 mod bulk;
 mod change_set;
 mod hosts;
+mod labels;
 mod node;
 mod notice;
 mod operation;
@@ -45,6 +48,7 @@ mod rerun;
 mod retry;
 mod run;
 mod sealed;
+mod trace;
 mod wake;
 mod webhook;
 
@@ -60,6 +64,7 @@ pub use self::{
     },
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hosts::Hosts,
+    labels::{Labels, METADATA},
     node::{NodeHead, NodeRecord, Unread, Waits},
     notice::{ExecutorName, NoNoticeKind, Notice, NoticeKind},
     operation::{Interface, Operation},
@@ -69,6 +74,7 @@ pub use self::{
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,
+    trace::{AttemptNote, RunTrace},
     wake::{Job, Wake},
     webhook::{KeptSecret, Reported, Webhook, WebhookId},
 };

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Bindings, Hosts, Job, NodeBudget, NodePath, Repetition, ResultRetries, Wake};
+use super::{
+    Approval, AttemptNote, Bindings, Hosts, Job, NodeBudget, NodePath, Repetition, ResultRetries, Wake,
+};
 use crate::{
     time::Timestamp,
     types::{
@@ -27,6 +29,17 @@ pub struct NodeRecord {
     /// Number of the current attempt to execute it: the fencing number. 0 =
     /// never attempted.
     pub attempt: u32,
+    /// When the current attempt began, if it is not the first: that began when the
+    /// node did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_started_at: Option<Timestamp>,
+    /// The attempt of its parent that it was made in; 1 in records of earlier
+    /// programs. A composite with children is not attempted again.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub parent_attempt: u32,
+    /// For the span of the current attempt, in a run whose trace is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Box<AttemptNote>>,
     /// Failed attempts that were followed by another.
     #[serde(default)]
     pub retries: u32,
@@ -71,6 +84,15 @@ pub struct NodeRecord {
     /// The members of the NodeRun that were left in the journal by the read.
     #[serde(skip)]
     pub unread: Unread,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde needs")]
+fn is_first(attempt: &u32) -> bool {
+    *attempt == first()
 }
 
 /// Large members of a NodeRun that were not read with it: they appear to be
@@ -140,6 +162,9 @@ impl NodeRecord {
             children: 0,
             rounds: 0,
             attempt: 0,
+            attempt_started_at: None,
+            parent_attempt: first(),
+            note: None,
             retries: 0,
             superseded_attempt_may_run: false,
             hosts: Hosts::default(),
@@ -164,6 +189,12 @@ impl NodeRecord {
 
     pub fn is_terminal(&self) -> bool {
         self.node.state.is_terminal()
+    }
+
+    /// Whether the current attempt ends with the node: it is not over already, with
+    /// another to follow.
+    pub fn attempt_is_open(&self) -> bool {
+        self.attempt > self.retries.saturating_add(u32::from(self.waits.restarted))
     }
 
     /// The part of it that cascades, claims and sweeps need.

@@ -34,6 +34,9 @@ pub enum Operation {
     GetBulk,
     ListBulkResults,
     AbortBulk,
+    GetWork,
+    ListAudit,
+    ExportRun,
     CreateWebhook,
     ListWebhooks,
     GetWebhook,
@@ -53,7 +56,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -79,6 +82,9 @@ impl Operation {
         Self::GetBulk,
         Self::ListBulkResults,
         Self::AbortBulk,
+        Self::GetWork,
+        Self::ListAudit,
+        Self::ExportRun,
         Self::CreateWebhook,
         Self::ListWebhooks,
         Self::GetWebhook,
@@ -121,6 +127,9 @@ impl Operation {
             | Self::GetBulk
             | Self::ListBulkResults
             | Self::AbortBulk
+            | Self::GetWork
+            | Self::ListAudit
+            | Self::ExportRun
             | Self::CreateWebhook
             | Self::ListWebhooks
             | Self::GetWebhook
@@ -164,6 +173,9 @@ impl Operation {
             Self::GetBulk => "get_bulk",
             Self::ListBulkResults => "list_bulk_results",
             Self::AbortBulk => "abort_bulk",
+            Self::GetWork => "get_work",
+            Self::ListAudit => "list_audit",
+            Self::ExportRun => "export_run",
             Self::CreateWebhook => "create_webhook",
             Self::ListWebhooks => "list_webhooks",
             Self::GetWebhook => "get_webhook",

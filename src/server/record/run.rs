@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Identity, RerunOf, SealedToken};
+use super::{Account, Identity, RerunOf, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -44,6 +44,18 @@ pub struct RunRecord {
     /// The Run that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<RerunOf>,
+    /// Attempts of its nodes that this coordinator began. In runs of journals of
+    /// earlier programs, those since then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u64,
+    /// The distributed trace that it belongs to. `None`: its caller sent none, and
+    /// traces were off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<RunTrace>>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RunRecord {
@@ -53,6 +65,17 @@ impl RunRecord {
 
     pub fn is_terminal(&self) -> bool {
         self.run.state.is_terminal()
+    }
+
+    /// The code of the error with which it failed, as callers see it in its
+    /// extensions.
+    pub fn error_code(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Code {
+            code: String,
+        }
+        let error = self.run.extensions.as_ref()?.raw("jarvis.error")?;
+        serde_json::from_str::<Code>(error).ok().map(|error| error.code)
     }
 }
 

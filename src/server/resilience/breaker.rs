@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// Consecutive failures that open the breaker.
-const FAILURES: u32 = 5;
+pub const FAILURES: u32 = 5;
 /// The first pause; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -39,7 +39,7 @@ use crate::{
     },
     config::RegistryOutage,
     engine::{NodeTypeFacts, RetryRule, Usage},
-    resilience::CoolDown,
+    resilience::{CoolDown, ServiceWatch},
     services::schemas::{Found, Judge, TypeSchemas},
     time::Clock,
     types::{NodeKind, NodeTypeRef},
@@ -102,6 +102,8 @@ pub struct RegistryOptions {
     pub registry: Arc<dyn NodeRegistry>,
     pub timeout: Duration,
     pub outage: RegistryOutage,
+    /// Notes whether it answers.
+    pub watch: Arc<ServiceWatch>,
     /// Compiles the schemas of types, if values are judged by them.
     pub judge: Option<Arc<Judge>>,
 }
@@ -207,7 +209,7 @@ impl Registry {
     /// Asks the registry, and caches its answer. `None` if it does not have the
     /// type.
     async fn ask(&self, key: &(String, String)) -> Result<Option<Arc<Known>>, NoFacts> {
-        let RegistryOptions { registry, timeout, outage: _, judge: _ } = &self.options;
+        let RegistryOptions { registry, timeout, outage: _, watch, judge: _ } = &self.options;
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
         let answer = call_within(&*self.clock, *timeout, Service::NodeRegistry, call).await;
@@ -221,6 +223,13 @@ impl Registry {
             Ok(None) => Ok(None),
             Err(error) => Err(no_facts(error.status(), format!("{}: {}", error.code(), error.reason()))),
         };
+        match &answered {
+            // Without valid credentials it is as good as gone.
+            Err(failure @ (NoFacts::Unavailable(_) | NoFacts::Forbidden(_))) => {
+                watch.failed(failure, self.clock.now());
+            }
+            Ok(_) | Err(NoFacts::Refused(_)) => watch.answered(self.clock.now()),
+        }
         let mut state = self.state.lock();
         // A registry that refuses has answered: it is not left alone.
         if matches!(answered, Err(NoFacts::Unavailable(_))) {

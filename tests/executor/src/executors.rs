@@ -33,6 +33,8 @@ pub struct Call {
     pub path: String,
     pub body: Value,
     pub authorization: Option<String>,
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
 }
 
 impl Call {
@@ -161,6 +163,8 @@ impl Shared {
             // A cancel has no body.
             body: serde_json::from_slice(&request.body).unwrap_or_default(),
             authorization: request.header("authorization").map(str::to_owned),
+            traceparent: request.header("traceparent").map(str::to_owned),
+            tracestate: request.header("tracestate").map(str::to_owned),
         };
         (self.observe)(&call);
         let node = call.body["node_run_id"].as_str().unwrap_or_default();

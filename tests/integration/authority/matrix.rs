@@ -115,6 +115,9 @@ impl Scene {
                 | Operation::GetBulk
                 | Operation::ListBulkResults
                 | Operation::AbortBulk
+                | Operation::GetWork
+                | Operation::ListAudit
+                | Operation::ExportRun
                 | Operation::CreateWebhook
                 | Operation::ListWebhooks
                 | Operation::GetWebhook

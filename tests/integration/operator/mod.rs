@@ -6,6 +6,9 @@
 //! - `reruns`: runs that repeat others; `bulk`: the same done to many runs.
 //! - `commands`, `steering`: the commands that use it.
 //! - `terminal`: the same on a terminal.
+//! - `commands`: the commands that use it.
+//! - `work`: the work of all runs, runs that need attention, labels.
+//! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
 
 mod approvals;
@@ -13,10 +16,12 @@ mod bulk;
 mod commands;
 mod listener;
 mod metrics;
+mod records;
 mod reruns;
 mod runs;
 mod steering;
 mod terminal;
+mod work;
 
 use serde_json::{Value, json};
 

@@ -59,11 +59,22 @@ async fn runs_are_listed_counted_and_searched() {
         (vec!["a-3".into(), "a-2".into()], vec!["a-1".into()])
     );
     assert_eq!(rest["next_page"], Value::Null);
-    for query in ["state=lost", "started_after=yesterday", "page_token=x", "limit=0"] {
-        get(&t, &format!("/x/runs?{query}")).await.refused(400, "invalid_request");
+    for (name, value) in [
+        ("state", "lost"),
+        ("started_after", "yesterday"),
+        ("started_before", "1"),
+        ("attention", "maybe"),
+        ("page_token", "x"),
+        ("limit", "0"),
+    ] {
+        let answer = get(&t, &format!("/x/runs?{name}={value}")).await;
+        let error = answer.refused(400, "invalid_request");
+        assert_eq!(error["details"]["errors"][0]["loc"], json!(["query", name]), "{}", answer.text);
+        assert!(!answer.text.contains(&format!("\"{value}\"")), "{}", answer.text);
     }
     for query in ["", "?by=tenant"] {
-        get(&t, &format!("/x/runs:count{query}")).await.refused(400, "invalid_request");
+        let error = get(&t, &format!("/x/runs:count{query}")).await.refused(400, "invalid_request");
+        assert_eq!(error["details"]["errors"][0]["loc"], json!(["query", "by"]));
     }
     // A token of another list is none of this.
     get(&t, &format!("/x/approvals?page_token={token}")).await.refused(400, "invalid_request");

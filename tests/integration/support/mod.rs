@@ -13,6 +13,7 @@
 
 mod artifacts;
 pub mod certificates;
+pub mod collector;
 mod executors;
 mod expected;
 mod http;

@@ -26,6 +26,7 @@ struct State {
     answers: Box<Answers>,
     open: watch::Sender<bool>,
     received: watch::Sender<Vec<Value>>,
+    traceparents: watch::Sender<Vec<Option<String>>>,
 }
 
 impl FakeService {
@@ -48,6 +49,7 @@ impl FakeService {
             answers: Box::new(answers),
             open: watch::Sender::new(true),
             received: watch::Sender::default(),
+            traceparents: watch::Sender::default(),
         });
         let mut api = ApiDescription::new();
         api.register(get_any).expect("a sound API");
@@ -86,6 +88,11 @@ impl FakeService {
         self.state.received.borrow().clone()
     }
 
+    /// The header `traceparent` of the requests so far, in order.
+    pub fn traceparents(&self) -> Vec<Option<String>> {
+        self.state.traceparents.borrow().clone()
+    }
+
     /// Waits until there have been `count` requests for which `which` holds.
     pub async fn received(&self, what: &str, count: usize, which: impl Fn(&Value) -> bool) {
         let mut received = self.state.received.subscribe();
@@ -101,6 +108,7 @@ struct AnyPath {
 
 #[endpoint { method = GET, path = "/{path:.*}", unpublished = true }]
 async fn get_any(rq: RequestContext<Arc<State>>, path: Path<AnyPath>) -> Result<Response<Body>, HttpError> {
+    note(&rq);
     Ok(any(rq.context(), &path.into_inner().path, Value::Null).await)
 }
 
@@ -113,7 +121,13 @@ async fn post_any(
     // A body that is not JSON (a form) is kept as text.
     let text = || String::from_utf8_lossy(body.as_bytes()).into_owned().into();
     let body = serde_json::from_slice(body.as_bytes()).unwrap_or_else(|_| text());
+    note(&rq);
     Ok(any(rq.context(), &path.into_inner().path, body).await)
+}
+
+fn note(rq: &RequestContext<Arc<State>>) {
+    let named = rq.request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    rq.context().traceparents.send_modify(|known| known.push(named.map(str::to_owned)));
 }
 
 async fn any(state: &State, path: &[String], body: Value) -> Response<Body> {

@@ -5,6 +5,7 @@
 //! | `parse` | variables and flags to settings |
 //! | `limits` | limits for callers |
 //! | `outbound` | credentials for other services |
+//! | `traces` | where traces go |
 //! | `transport` | certificates, keys, trusted roots |
 //! | `warnings` | settings that work but are probably unintended |
 
@@ -13,6 +14,7 @@ mod outbound;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod transport;
 mod warnings;
 
@@ -20,6 +22,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub use super::value::DefaultUsage;
 pub use parse::{client_token, operator_url, serves_https};
+pub use traces::TraceSettings;
 pub use transport::{InboundTls, KeyPair, OutboundTls};
 
 use super::{
@@ -93,6 +96,10 @@ pub struct Settings {
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
+    /// Health is degraded when work has waited for longer than this. `None`: never.
+    pub waiting_degraded_after: Option<Duration>,
+    /// `None`: there are no traces.
+    pub traces: Option<TraceSettings>,
     /// Settings that work but are probably unintended, one line each.
     pub warnings: Vec<String>,
 }
@@ -124,6 +131,8 @@ pub struct Webhooks {
 pub struct LogSettings {
     pub level: slog::Level,
     pub format: LogFormat,
+    /// A line for the start and the end of each run.
+    pub runs: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

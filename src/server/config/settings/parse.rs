@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
     Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
-    RunBounds, Settings, Stores, Webhooks,
+    RunBounds, Settings, Stores, TraceSettings, Webhooks,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -33,6 +33,7 @@ impl Settings {
         let exchange_key = exchange_key(vars, outbound.is_some())?;
 
         let endpoint = |url: &Variable, audience: &Variable| endpoint(vars, url, audience);
+        let (traces, ignored) = TraceSettings::from_vars(vars);
         let mut settings = Self {
             listen: Listen {
                 host: flags.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
@@ -75,6 +76,7 @@ impl Settings {
             log: LogSettings {
                 level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
+                runs: v::LOG_RUNS.read_required(vars, switch)?,
             },
             journal: JournalSettings {
                 path: JournalSettings::path(vars, flags)?,
@@ -102,13 +104,19 @@ impl Settings {
                 connect_timeout: v::CONNECT_TIMEOUT_SECS.read_required(vars, value::seconds)?,
                 call_timeout: v::CALL_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             },
+            waiting_degraded_after: Some(
+                v::WAITING_DEGRADED_SECS.read_required(vars, value::seconds_or_none)?,
+            )
+            .filter(|after| !after.is_zero()),
             shutdown_timeout: v::SHUTDOWN_TIMEOUT_SECS.read_required(vars, value::seconds)?,
             outbound,
             inbound,
             exchange_key,
+            traces,
             warnings: Vec::new(),
         };
         settings.warnings = settings.warnings(vars);
+        settings.warnings.extend(ignored);
         Ok(settings)
     }
 }

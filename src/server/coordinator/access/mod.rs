@@ -109,6 +109,21 @@ impl Coordinator {
         Ok(record)
     }
 
+    /// Authorizes an operation on the server as a whole.
+    pub(super) async fn server_authorize(
+        &self,
+        caller: &Principal,
+        operation: Operation,
+    ) -> Result<(), CoordinatorError> {
+        self.list_authorize(caller, operation).await?;
+        if let Err(refused) = self.authority.judge(caller, rule(operation).reach, None) {
+            let not_found = || CoordinatorError::Unauthenticated;
+            let refused = self.refused(caller, operation, AuditObject::default(), refused).await;
+            return Err(refused.error(not_found));
+        }
+        Ok(())
+    }
+
     /// Authorizes an operation on a NodeRun.
     pub(super) async fn node_authorize(
         &self,
@@ -160,7 +175,7 @@ impl Coordinator {
             return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
-            Reach::Start | Reach::Read => Use::Read,
+            Reach::Start | Reach::Read | Reach::Server => Use::Read,
             Reach::Operate | Reach::Steer | Reach::Approve => Use::Report,
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());

@@ -7,6 +7,7 @@
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
 //!   no token ──────────────────────────────────────────────────────────────────▶ no token
 //!   arp.admin, trusted client, the run's owner ────────────────────────────────▶ yes
+//!   about the server as a whole ───────────────────────────────────────────────▶ lacks a role
 //!   same tenant as the owner, with the role that the operation demands ────────▶ yes
 //!   same tenant ─▶ with the other role, or setting `tenant` ───────────────────▶ lacks a role
 //!   everything else ───────────────────────────────────────────────────────────▶ foreign
@@ -42,6 +43,8 @@ pub(crate) enum Reach {
     Steer,
     /// It decides about an approval of it.
     Approve,
+    /// It reads what belongs to no run: the server's work as a whole.
+    Server,
 }
 
 /// What the executor of a NodeRun may do it with, by its assignment token.
@@ -73,13 +76,16 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::GetRunTree
         | Operation::ListAttempts
         | Operation::ExplainRun
-        | Operation::ExplainNodeRun => (Reach::Read, ExecutorReach::Nothing),
-        Operation::ListBulk | Operation::GetBulk | Operation::ListBulkResults => {
-            (Reach::Read, ExecutorReach::Nothing)
-        }
+        | Operation::ExplainNodeRun
+        | Operation::ListAudit
+        | Operation::ExportRun
+        | Operation::ListBulk
+        | Operation::GetBulk
+        | Operation::ListBulkResults => (Reach::Read, ExecutorReach::Nothing),
         Operation::RerunRun | Operation::StartBulk | Operation::AbortBulk => {
             (Reach::Steer, ExecutorReach::Nothing)
         }
+        Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
         Operation::ApproveNodeRun | Operation::DenyNodeRun => (Reach::Approve, ExecutorReach::Nothing),
         // They are about no run: see `judge_webhooks`.
         Operation::CreateWebhook
@@ -187,7 +193,7 @@ impl Authority {
         match reach {
             Reach::Approve => return self.judge_approval(caller, owner),
             Reach::Steer => return self.judge_steering(caller, owner),
-            Reach::Start | Reach::Read | Reach::Operate => {}
+            Reach::Start | Reach::Read | Reach::Operate | Reach::Server => {}
         }
         if self.is_open() {
             return Ok(());
@@ -195,6 +201,9 @@ impl Authority {
         identified(caller)?;
         if reach == Reach::Start || self.is_unlimited(caller) {
             return Ok(());
+        }
+        if reach == Reach::Server {
+            return Err(Refused::LacksRole(Roles::ADMIN));
         }
         let owner = owner.ok_or(Refused::Foreign)?;
         if owns(owner, caller.identity()) {
@@ -205,7 +214,7 @@ impl Authority {
         }
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
-            Reach::Start | Reach::Read => (read || operate, Roles::READ),
+            Reach::Start | Reach::Read | Reach::Server => (read || operate, Roles::READ),
             Reach::Operate | Reach::Steer | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {

@@ -140,6 +140,26 @@ fn assignment_token_reaches_its_subtree_only() {
     }
 }
 
+#[test]
+fn server_as_a_whole_is_for_callers_of_all_runs() {
+    let acme = Some("acme");
+    for (caller, limited) in [
+        (caller("root", None, &[Roles::ADMIN]), Ok(())),
+        (caller("gateway", acme, &[]), Ok(())),
+        (caller("bob", acme, &[Roles::READ, Roles::OPERATE]), Err(Refused::LacksRole(Roles::ADMIN))),
+        (caller("dave", None, &[]), Err(Refused::LacksRole(Roles::ADMIN))),
+        (
+            Principal::with_for_test(Identity::bare("x"), Roles::default(), Scope::Anonymous),
+            Err(Refused::NoToken),
+        ),
+    ] {
+        for belongs in [Belongs::Owner, Belongs::Tenant] {
+            assert_eq!(authority(belongs).judge(&caller, Reach::Server, None), limited, "{caller:?}");
+        }
+        assert_eq!(authority(Belongs::Open).judge(&caller, Reach::Server, None), Ok(()), "{caller:?}");
+    }
+}
+
 /// Whether each caller may decide about an approval of alice's run, of tenant acme.
 #[test]
 fn decisions_about_approvals_need_the_role_and_another_caller() {

@@ -17,11 +17,12 @@ use crate::{
     coordinator::{error::CoordinatorError, queue::ClaimedJob},
     engine::{
         self, Attempt, BeginAttempt, BeginOutcome, Cx, Decision, NodeTypeFacts, NodeView, Placement,
-        PolicyDecided,
+        PolicyDecided, WaitsFor,
     },
     record::{Job, NodePath, NodeRecord},
     services::policy::PdpUnavailable,
     time::Timestamp,
+    traces::Current,
     types::{ConstraintEnvelope, Error, ExecutorBinding, NodeKind, NodeRun, NodeRunId, RunContext},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Assignment {
     pub(crate) deadline: Timestamp,
     /// On whose behalf the executor is called.
     pub(crate) subject: Subject,
+    /// The span that the call belongs to.
+    pub(crate) current: Option<Current>,
 }
 
 /// What is known about a node's kind before its executor is chosen.
@@ -78,7 +81,7 @@ impl Attempts {
         match readiness(&node, self.committer.clock.now()) {
             Readiness::Ready => {}
             Readiness::Expired => {
-                self.expire(job).await?;
+                self.expire(job, WaitsFor::Turn).await?;
                 return Ok(None);
             }
             Readiness::Superseded => return Ok(None),
@@ -90,7 +93,8 @@ impl Attempts {
                 | CoordinatorError::NodeRegistryForbidden { .. }),
             ) => {
                 let tries = tries(&node);
-                warn!(self.committer.log, "dispatch postponed: node registry unavailable";
+                // That the registry has gone is a line of its own: this is one a node.
+                debug!(self.committer.log, "dispatch postponed: node registry unavailable";
                     "node_run_id" => %job.node, "tries" => tries, "error" => failure.internal());
                 self.postpone(job, engine::retry_pause(tries, &job.node)).await?;
                 return Ok(None);
@@ -132,7 +136,7 @@ impl Attempts {
                 let view = committer.with_payers(committer.node_view(&job.node).await?).await?;
                 match readiness(&view.node, cx.now) {
                     Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    Readiness::Expired => Ok(engine::node_expire(view, cx).answering(None)),
+                    Readiness::Expired => Ok(engine::node_expire(view, WaitsFor::Turn, cx).answering(None)),
                     Readiness::Superseded => Ok(Decision::unchanged(None)),
                 }
             })
@@ -177,12 +181,13 @@ impl Attempts {
         let (node, path) = (view.node.node.clone(), view.node.path.clone());
         let run_context = view.run.run.run_context.clone();
         let subject = self.admission.subject(&view.run);
+        let current = self.committer.traces.of_attempt(&view.run, view.node.id(), view.node.attempt + 1);
         let command = BeginAttempt { facts: facts.clone(), verdict, executor: binding.clone() };
         let Decision { changes, answer } = engine::attempt_begin(view, command, cx);
         let answer = match answer {
             BeginOutcome::Started { attempt, deadline, allowance } => {
                 let constraints = engine::with_allowance(constraints, &allowance);
-                Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject })
+                Some(Assignment { node, path, run_context, constraints, attempt, deadline, subject, current })
             }
             BeginOutcome::Failed | BeginOutcome::Waits(_) | BeginOutcome::Superseded => None,
         };
@@ -204,7 +209,7 @@ impl Attempts {
                     Readiness::Ready => {
                         engine::attempt_claim(&view.run, view.node.clone(), cx).answering(Some(view))
                     }
-                    Readiness::Expired => engine::node_expire(view, cx).answering(None),
+                    Readiness::Expired => engine::node_expire(view, WaitsFor::Turn, cx).answering(None),
                     Readiness::Superseded => Decision::unchanged(None),
                 })
             })
@@ -275,29 +280,32 @@ impl Attempts {
                 let view = committer.bare_view(&job.node).await?;
                 let tries = tries(&view.node);
                 let wait = engine::retry_pause(tries, &job.node).max(until.since(cx.now));
-                match reason {
+                let waits_for = match reason {
                     DeferReason::BreakerOpen => {
-                        info!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
+                        // That it has opened is a line of its own: this is one a node.
+                        debug!(committer.log, "dispatch deferred: circuit breaker of the executor is open";
                             "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                        WaitsFor::Breaker
                     }
                     DeferReason::Crowded => {
                         info!(committer.log, "dispatch deferred: too many nodes wait for this executor";
                             "node_run_id" => %job.node, "executor" => executor, "tries" => tries);
+                        WaitsFor::Slot
                     }
-                }
-                Ok(engine::attempt_defer(view, cx.now + wait, cx))
+                };
+                Ok(engine::attempt_defer(view, cx.now + wait, waits_for, cx))
             })
             .await
     }
 
     /// Ends a node whose deadline has passed while it waited for its dispatch.
-    pub(crate) async fn expire(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+    pub(crate) async fn expire(&self, job: &ClaimedJob, wanted: WaitsFor) -> Result<(), CoordinatorError> {
         let committer = &*self.committer;
         committer
             .command(&job.run, |cx| async move {
                 let view = committer.bare_view(&job.node).await?;
                 if waits_for(&view.node, Job::Dispatch) {
-                    Ok(engine::node_expire(view, cx))
+                    Ok(engine::node_expire(view, wanted, cx))
                 } else {
                     Ok(Decision::unchanged(()))
                 }

@@ -16,6 +16,7 @@
 
 mod approval;
 mod begin;
+mod trace;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     engine::{
         self, Applied, Attempt, AttemptResult, CancelNotification, Cause, Contact, Cx, Decision, DueReason,
-        NodeView, SilenceOutcome,
+        NodeView, SilenceOutcome, WaitsFor,
     },
     journal::JournalError,
     record::{Actor, Job, NodeHead, NodeRecord},
@@ -123,7 +124,7 @@ impl Attempts {
                     DueReason::Silence => return self.silence_check(record, cx).await,
                     DueReason::Deadline => {
                         warn!(log, "node run exceeded its deadline"; "run_id" => %run, "node_run_id" => %node);
-                        engine::node_expire(committer.view_of(record).await?, cx)
+                        engine::node_expire(committer.view_of(record).await?, WaitsFor::Turn, cx)
                     }
                     DueReason::Lost => {
                         warn!(log, "attempt lost: its worker is gone"; "run_id" => %run,

@@ -90,7 +90,7 @@ impl Coordinator {
             run_id: Some(run.clone()),
             since: Some(job.created_at),
             outcome: Some(AuditOutcome::Applied),
-            actor: None,
+            ..AuditFilter::default()
         };
         let mut after = AuditId(0);
         loop {

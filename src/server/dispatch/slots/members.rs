@@ -9,6 +9,9 @@ use crate::{
     types::RunId,
 };
 
+/// The maximum length of the error of a member, in bytes.
+const ERROR_BYTES: usize = 500;
+
 /// A member of a pool, by its place in the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::server::dispatch) struct MemberNumber(pub(in crate::server::dispatch) usize);
@@ -23,10 +26,12 @@ pub(in crate::server::dispatch) struct Wish {
 }
 
 /// The load and the breaker of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server::dispatch) struct MemberLoad {
     pub(in crate::server::dispatch) in_flight: usize,
     pub(in crate::server::dispatch) breaker: Breaker,
+    /// The last call that failed in a way that speaks against the member, and when.
+    pub(in crate::server::dispatch) last_error: Option<(Timestamp, String)>,
 }
 
 /// A slot that was taken.
@@ -56,6 +61,7 @@ struct Member {
     in_flight: usize,
     held: HashMap<RunId, usize>,
     breaker: Breaker,
+    last_error: Option<(Timestamp, String)>,
 }
 
 impl Member {
@@ -135,12 +141,25 @@ impl Members {
         }
     }
 
+    /// Keeps the error of a failed call, cut to a bounded length.
+    pub(super) fn failed(&mut self, number: MemberNumber, mut error: String, now: Timestamp) {
+        let end = (0..=ERROR_BYTES.min(error.len())).rev().find(|end| error.is_char_boundary(*end));
+        error.truncate(end.unwrap_or(0));
+        if let Some(member) = self.members.get_mut(number.0) {
+            member.last_error = Some((now, error));
+        }
+    }
+
     pub(super) fn slots_each(&self) -> usize {
         self.slots_each
     }
 
     pub(super) fn loads(&self) -> Vec<MemberLoad> {
-        let load = |member: &Member| MemberLoad { in_flight: member.in_flight, breaker: member.breaker };
+        let load = |member: &Member| MemberLoad {
+            in_flight: member.in_flight,
+            breaker: member.breaker,
+            last_error: member.last_error.clone(),
+        };
         self.members.iter().map(load).collect()
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Queue<T> {
     rotation: BTreeMap<u64, RunId>,
     /// The waiters for one certain member.
     for_one: HashMap<MemberNumber, usize>,
+    /// All waiters.
+    waiting: usize,
     /// Numbers of places and of turns.
     next: u64,
 }
@@ -38,13 +40,19 @@ pub(super) struct Ticket {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { runs: HashMap::new(), rotation: BTreeMap::new(), for_one: HashMap::new(), next: 0 }
+        let (runs, rotation, for_one) = (HashMap::new(), BTreeMap::new(), HashMap::new());
+        Self { runs, rotation, for_one, waiting: 0, next: 0 }
     }
 }
 
 impl<T> Queue<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
     }
 
     /// How many wait for this member only.
@@ -61,6 +69,7 @@ impl<T> Queue<T> {
         }
         if let Some(of_run) = self.runs.get_mut(run) {
             of_run.waiters.entry(wish.only).or_default().insert(ticket.place, Waiter { wish, sender });
+            self.waiting += 1;
         }
         if let Some(only) = wish.only {
             *self.for_one.entry(only).or_default() += 1;
@@ -102,6 +111,7 @@ impl<T> Queue<T> {
         let of_run = self.runs.get_mut(run)?;
         let waiters = of_run.waiters.get_mut(&ticket.only)?;
         let waiter = waiters.remove(&ticket.place)?;
+        self.waiting -= 1;
         if waiters.is_empty() {
             of_run.waiters.remove(&ticket.only);
         }

@@ -39,6 +39,7 @@ use super::{
     constraints::{self, effective_constraints},
     draft::{Draft, Place, wake},
     extensions::{self, CONSTRAINTS, DECOMPOSITION_ROUNDS, Writer, own},
+    failing::Failing,
     ledger, silence,
 };
 use crate::{
@@ -163,10 +164,12 @@ fn end_run(draft: &mut Draft<'_>, root: Option<&NodeRecord>, events: &[RunEvent]
     }
     let place = root.map(Place::of);
     match root.map(|root| root.node.state) {
-        None => draft.end_run(RunState::Failed, None),
-        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place),
-        Some(NodeRunState::Failed) => draft.end_run(RunState::Failed, place),
-        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place),
+        None => draft.end_run(RunState::Failed, None, None),
+        Some(NodeRunState::Succeeded) => draft.end_run(RunState::Succeeded, place, None),
+        Some(NodeRunState::Failed) => {
+            draft.end_run(RunState::Failed, place, root.map(Failing::recorded).as_ref());
+        }
+        Some(NodeRunState::Canceled) => draft.end_run(RunState::Canceled, place, None),
         Some(NodeRunState::Queued | NodeRunState::Assigned | NodeRunState::Running) => {}
     }
 }
@@ -237,6 +240,8 @@ fn run_record(
         ceilings,
         account: None,
         rerun: None,
+        attempts: 0,
+        trace: None,
     }
 }
 

@@ -301,7 +301,13 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     let mark = world.events.len();
     world.expire_node("busy");
     assert_eq!(world.events_since(mark), [json!(["atomic_executed", "busy", {"state": "failed"}])]);
-    assert_eq!(world.failure("busy"), json!(["deadline_exceeded", "NodeRun exceeded its deadline"]));
+    let error = world.extension("busy", "completion_error").expect("an error");
+    assert_eq!(error["code"], "deadline_exceeded");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.starts_with("NodeRun exceeded its deadline: attempt 1 was at "), "{message}");
+    let details = &error["details"];
+    assert_eq!((&details["handed_over"], &details["attempt"]), (&json!(true), &json!(1)));
+    assert!(details["first_handed_over_at"].is_string() && details["executor_instance_id"].is_string());
     assert_eq!(world.job("busy"), Some(Job::CancelExecutor));
 
     world.wait(Duration::from_secs(3600));
@@ -309,8 +315,17 @@ fn a_node_whose_time_is_up_fails_with_everything_below_it() {
     assert_eq!(states(&world), [Running, Failed, Canceled, Canceled, Failed, Canceled, Succeeded, Queued]);
     world.expire_node("odd");
     assert_eq!((world.state("odd"), world.job("odd")), (Failed, None), "no executor ever had it");
+    let error = world.extension("odd", "completion_error").expect("an error");
+    let message = error["message"].as_str().expect("a message");
+    let never = "NodeRun exceeded its deadline: it was never handed to an executor; it waited ";
+    assert!(message.starts_with(never) && message.ends_with(" for a free slot of its executor"), "{message}");
+    let details = &error["details"];
+    assert_eq!((&details["handed_over"], &details["waited_for"]), (&json!(false), &json!("slot")));
     world.expire_node(ROOT);
     assert_eq!((world.run().run.state, world.count(RunEventType::RunCompleted)), (RunState::Failed, 1));
+    assert_eq!(world.run().error_code().as_deref(), Some("deadline_exceeded"));
+    let last = world.events.last().expect("an event").event.extensions.clone().expect("extensions");
+    assert_eq!(last.value("jarvis.error")["node_run_id"], ROOT);
 }
 
 #[test]

@@ -44,7 +44,11 @@ use super::{
     errors::{ApiError, LimitReached},
     treatment::Class,
 };
-use crate::{auth::Principal, config::PerPrincipal};
+use crate::{
+    auth::{AuthError, Principal},
+    config::PerPrincipal,
+    metrics::{Active, Metrics},
+};
 
 /// When to try again where that cannot be known.
 const SOON: Duration = Duration::from_secs(1);
@@ -56,6 +60,7 @@ pub(super) struct Place(#[expect(dead_code, reason = "released when dropped")] O
 pub(crate) struct StreamPermit {
     _place: Place,
     _share: Option<Share>,
+    _counted: Active,
 }
 
 /// The limits of one server.
@@ -66,6 +71,7 @@ pub(super) struct Limits {
     streams: Limit,
     principals: Arc<Principals>,
     refusals: Arc<Refusals>,
+    metrics: Metrics,
 }
 
 struct Limit {
@@ -99,7 +105,12 @@ fn take(free: &Arc<Semaphore>) -> Option<Place> {
 }
 
 impl Limits {
-    pub(super) fn new(requests: usize, streams: usize, per_principal: PerPrincipal) -> Self {
+    pub(super) fn new(
+        requests: usize,
+        streams: usize,
+        per_principal: PerPrincipal,
+        metrics: Metrics,
+    ) -> Self {
         let reserve = (requests / 4).max(1);
         Self {
             requests: Limit::new(requests, "requests", "concurrent requests"),
@@ -108,6 +119,7 @@ impl Limits {
             streams: Limit::new(streams, "streams", "open event streams"),
             principals: Principals::new(per_principal),
             refusals: Arc::new(Refusals::new(Instant::now())),
+            metrics,
         }
     }
 
@@ -138,7 +150,7 @@ impl Limits {
         let place = take(&self.streams.free).ok_or_else(|| self.overloaded(&self.streams, log))?;
         let share = self.principals.stream(caller);
         let share = share.map_err(|reached| self.rate_limited(reached, caller, log))?;
-        Ok(StreamPermit { _place: place, _share: share })
+        Ok(StreamPermit { _place: place, _share: share, _counted: self.metrics.follower() })
     }
 
     /// Makes a 503 for a connection too many, which is closed.
@@ -149,6 +161,7 @@ impl Limits {
 
     /// Counts and logs a connection too many.
     pub(super) fn log_connections(&self, limit: usize, log: &Logger) {
+        self.metrics.limit_refused("connections");
         if let Some(refused) = self.refusals.count(Refused::Connections, Instant::now()) {
             warn!(log, "too many connections: closing those without a caller";
                 "limit" => limit, "refused_so_far" => refused);
@@ -157,7 +170,9 @@ impl Limits {
 
     /// Counts a request without a valid token, and logs it now and then. It is not
     /// audited: a flood of such requests must not fill the journal.
-    pub(super) fn no_caller(&self, why: &'static str, log: &Logger) {
+    pub(super) fn no_caller(&self, refusal: &AuthError, log: &Logger) {
+        self.metrics.caller_refused(refusal.code());
+        let why = refusal.message;
         if let Some(refused) = self.refusals.count(Refused::NoCaller, Instant::now()) {
             info!(log, "requests without a valid token were refused"; "last_reason" => why,
                 "refused_so_far" => refused);
@@ -167,6 +182,7 @@ impl Limits {
     /// Counts a request under a foreign name or of a foreign page, and logs it now
     /// and then.
     pub(super) fn foreign(&self, why: &'static str, log: &Logger) {
+        self.metrics.caller_refused(why);
         if let Some(refused) = self.refusals.count(Refused::Foreign, Instant::now()) {
             warn!(log, "requests for a foreign host or of a foreign page were refused";
                 "last_reason" => why, "refused_so_far" => refused);
@@ -178,6 +194,7 @@ impl Limits {
     }
 
     fn overloaded(&self, limit: &Limit, log: &Logger) -> ApiError {
+        self.metrics.limit_refused(limit.name);
         if let Some(refused) = self.refusals.count(Refused::Overloaded, Instant::now()) {
             warn!(log, "overloaded: refusing requests"; "limited" => limit.unit, "limit" => limit.max,
                 "refused_so_far" => refused);
@@ -206,6 +223,7 @@ impl Limits {
                 wait: SOON,
             },
         };
+        self.metrics.limit_refused(limit.name);
         if let Some(refused) = self.refusals.count(Refused::RateLimited, Instant::now()) {
             warn!(log, "rate limited: refusing requests of a principal"; "limited" => limit.unit,
                 "limit" => limit.value, "subject" => caller.subject(), "issuer" => caller.issuer(),
@@ -223,7 +241,8 @@ mod tests {
 
     #[test]
     fn reads_and_ends_have_a_reserve_each() {
-        let (limits, log) = (Limits::new(8, 1, PerPrincipal::default()), Logger::root(Discard, o!()));
+        let (limits, log) =
+            (Limits::new(8, 1, PerPrincipal::default(), Metrics::new()), Logger::root(Discard, o!()));
         let place = |class| limits.place(class, &log);
         let taken: Vec<Place> = (0..8).map(|_| place(Class::Work).expect("a place")).collect();
         assert!(place(Class::Work).is_err());

@@ -50,8 +50,8 @@ async fn only_server_errors_are_logged() {
     assert_eq!(
         logged,
         [
-            "WARN request failed error=a secret code=node_registry_unavailable status=503",
-            "WARN request failed error=panicked: a secret code=internal_error status=500",
+            "WARN request failed error=a secret code=node_registry_unavailable status=503 operation=unknown",
+            "WARN request failed error=panicked: a secret code=internal_error status=500 operation=unknown",
         ]
     );
     let server = start_with_level(Level::Debug);

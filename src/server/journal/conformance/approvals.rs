@@ -9,7 +9,7 @@ use crate::{
 
 /// A node that waits for an approval since a time, and whose wake-up is due at
 /// another.
-fn waiting(run: &str, path: &str, since: i64, due: i64) -> NodeRecord {
+pub(super) fn waiting(run: &str, path: &str, since: i64, due: i64) -> NodeRecord {
     let mut node = NodeRecord { wake: Some(wake(Job::Approval, due)), ..node(run, path) };
     let approval = Approval {
         approval_id: ApprovalId::new(node.id().clone(), 1),

@@ -1,8 +1,10 @@
 //! What the audit trail promises.
 
+use std::sync::Arc;
+
 use super::{JournalUnderTest, Probe, at, change, ended, node, reopened, run, run_ended, start};
 use crate::{
-    journal::{AuditFilter, AuditId, AuditPage},
+    journal::{AuditFilter, AuditId, AuditPage, AuditSelect},
     record::{
         Actor, AuditObject, AuditOutcome, AuditRecord, AuditedOperation, ChangeSet, Identity, Operation,
         RunRecord,
@@ -35,6 +37,23 @@ async fn list_by(journal: &Probe, filter: &AuditFilter, limit: u32) -> Vec<Audit
         }
         assert!(scanned_to > after, "a page that is not the last one makes progress");
         after = scanned_to;
+    }
+}
+
+/// The same from the newest on.
+async fn newest_by(journal: &Probe, filter: &AuditFilter, limit: u32) -> Vec<AuditRecord> {
+    let select = AuditSelect { filter: filter.clone(), visible: Arc::new(|_| true) };
+    let (mut records, mut before) = (Vec::new(), None::<AuditId>);
+    loop {
+        let page = journal.0.audit_newest(before, &select, limit).await.expect("a page");
+        assert!(page.entries.len() as u64 <= u64::from(limit) && page.damaged.is_empty());
+        assert!(page.entries.iter().all(|entry| before.is_none_or(|before| entry.id < before)));
+        records.extend(page.entries.into_iter().map(|entry| entry.record));
+        if page.at_end {
+            return records;
+        }
+        assert!(before.is_none_or(|before| page.scanned_to < before), "a page makes progress");
+        before = Some(page.scanned_to);
     }
 }
 
@@ -97,18 +116,37 @@ pub async fn audit_trail_is_listed_in_pages_by_filter(test: JournalUnderTest) {
         AuditFilter { since: Some(at(1017)), ..any.clone() },
         AuditFilter { since: Some(at(9999)), ..any.clone() },
         AuditFilter { actor: Some("bob".into()), ..any.clone() },
+        AuditFilter { until: Some(at(1017)), ..any.clone() },
+        AuditFilter { until: Some(at(1000)), ..any.clone() },
         AuditFilter { outcome: Some(AuditOutcome::Refused), ..any.clone() },
+        AuditFilter { operation: Some(AuditedOperation::Request(Operation::CancelRun)), ..any.clone() },
+        AuditFilter { operation: Some(AuditedOperation::Request(Operation::StartRun)), ..any.clone() },
         AuditFilter {
             run_id: Some("a".into()),
             since: Some(at(1004)),
+            until: Some(at(1025)),
             actor: Some("bob".into()),
+            operation: Some(AuditedOperation::Request(Operation::CancelRun)),
             outcome: Some(AuditOutcome::Applied),
         },
     ] {
         let expected: Vec<_> = all.iter().filter(|record| filter.admits(record)).cloned().collect();
         for limit in [1, 4, 100] {
             assert_eq!(list_by(&journal, &filter, limit).await, expected, "{filter:?}, {limit}");
+            let newest: Vec<_> = expected.iter().rev().cloned().collect();
+            assert_eq!(newest_by(&journal, &filter, limit).await, newest, "{filter:?}, {limit}");
         }
+    }
+    // The rule holds whatever is asked for.
+    let visible = |record: &AuditRecord| record.actor.name() == "bob";
+    let select = AuditSelect { filter: any, visible: Arc::new(visible) };
+    let page = journal.0.audit_newest(None, &select, 100).await.expect("a page");
+    assert!(page.entries.iter().all(|entry| visible(&entry.record)));
+    assert_eq!((page.entries.len(), page.at_end), (15, true));
+    // A place that was made up, before all and behind all.
+    for (before, count) in [(AuditId(0), 0), (AuditId(u64::MAX), 15)] {
+        let page = journal.0.audit_newest(Some(before), &select, 100).await.expect("a page");
+        assert_eq!((page.entries.len(), page.at_end), (count, true));
     }
 }
 

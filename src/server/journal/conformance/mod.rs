@@ -15,6 +15,7 @@
 //! - `wakes`: wake-ups, claims, workers and counts.
 //! - `audit`: the audit trail.
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
+//! - `work`: the work of all runs, and evidence of one.
 //! - `secrets`: secrets by name; `bulk`: bulk jobs.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `webhooks`: notices, subscriptions, deliveries.
@@ -28,6 +29,7 @@ mod bulk;
 mod commits;
 mod events;
 mod heads;
+mod marks;
 mod outbox;
 mod parking;
 mod payloads;
@@ -37,14 +39,15 @@ mod samples;
 mod secrets;
 mod wakes;
 mod webhooks;
+mod work;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
 pub use self::{
-    approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, outbox::*, parking::*, payloads::*,
-    pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*,
+    approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*,
+    payloads::*, pruning::*, run_lists::*, samples::*, secrets::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -93,6 +96,8 @@ macro_rules! for_each_journal_property {
             reopened_journal_has_everything
             first_secret_of_a_name_is_kept
             secret_is_replaced_only_if_it_is_as_expected
+            marks_are_kept_by_name
+            changed_runs_are_found_from_a_time_on
             events_are_listed_in_order_without_gaps
             event_page_keeps_both_limits
             subtree_events_are_found_across_sparse_pages
@@ -108,6 +113,7 @@ macro_rules! for_each_journal_property {
             next_wake_is_the_earliest_unclaimed_one
             overdue_runs_are_listed_until_they_end
             counts_follow_the_stored_records
+            load_names_the_oldest_first
             outbox_lists_entries_in_order_until_acknowledged
             listed_outbox_entries_can_be_read
             outbox_page_is_for_one_recipient_and_reports_its_end
@@ -132,6 +138,9 @@ macro_rules! for_each_journal_property {
             runs_are_listed_newest_first_in_pages
             listed_runs_pass_the_filter_and_the_rule
             list_follows_the_end_and_the_deletion_of_a_run
+            runs_are_found_by_their_labels
+            counts_of_owners_and_states_are_exact
+            runs_that_need_attention_say_why
             tree_has_each_node_before_its_descendants
             attempts_are_read_in_pages
             run_that_is_repeated_is_not_pruned
@@ -141,6 +150,8 @@ macro_rules! for_each_journal_property {
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
+            work_is_counted_by_lane_worker_and_store
+            exported_run_is_a_whole_bundle
             webhooks_are_bounded_listed_and_deleted_with_deliveries
             notices_are_part_of_their_commit
             newly_parked_item_is_reported_if_wanted

@@ -18,6 +18,7 @@ fn finished(id: &str, micros: i64) -> ChangeSet {
         started_at: at(1),
         ended_at: at(2),
         outcome: AttemptOutcome::Lost,
+        note: None,
     };
     ChangeSet {
         at: at(micros),
@@ -142,7 +143,7 @@ pub async fn run_that_is_repeated_is_not_pruned(subject: JournalUnderTest) {
     let run = first.run.clone().map(|run| RunRecord { rerun: Some(rerun), ..run });
     journal.commit(ChangeSet { run, ..first }).await;
     deliver_all(&journal).await;
-    let filter = RunsFilter { visible: Visible::all(), select: RunSelect::default() };
+    let filter = RunsFilter { visible: Visible::all(), select: RunSelect::default(), now: at(100) };
     let listed = journal.0.runs_page(None, &filter, 9).await.expect("a page");
     let mut shown: Vec<_> =
         listed.runs.into_iter().map(|run| (run.place.run_id.to_string(), run.rerun_of)).collect();

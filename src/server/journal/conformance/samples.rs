@@ -46,6 +46,8 @@ pub fn run(id: &str) -> RunRecord {
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
         rerun: None,
+        attempts: 0,
+        trace: None,
     }
 }
 
@@ -115,6 +117,7 @@ pub(super) fn attempt(node: &str, number: u32, outcome: AttemptOutcome) -> Attem
         started_at: at(1),
         ended_at: at(2),
         outcome,
+        note: None,
     }
 }
 

@@ -6,9 +6,9 @@ use futures::future::{join, join_all};
 
 use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{ClaimFilter, Counts, JournalError},
+    journal::{ClaimFilter, Counts, JournalError, Load},
     record::{ChangeSet, Job, NodeHead, NodeRecord, Wake},
-    types::{NodeKind, RunId, WorkerId},
+    types::{NodeKind, NodeRunId, NodeRunState, RunId, WorkerId},
 };
 
 fn me() -> WorkerId {
@@ -276,6 +276,7 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             parked: 0,
             approvals: 0,
             without_wake_up: 0,
+            load: load(3, &["a/1", "b/1", "a/1.2"], 1, None),
         }
     );
     assert_eq!(counts(100).await.wakes_due, 3);
@@ -297,6 +298,38 @@ pub async fn counts_follow_the_stored_records(subject: JournalUnderTest) {
             parked: 0,
             approvals: 0,
             without_wake_up: 0,
+            // One of them is claimed.
+            load: load(2, &["a/1", "a/1.2"], 1, None),
         }
     );
+}
+
+fn load(waiting: u64, first: &[&str], executing: u64, executing_since: Option<i64>) -> Load {
+    let waiting_first = first.iter().copied().map(NodeRunId::from).collect();
+    Load { waiting, waiting_first, executing, executing_since: executing_since.map(at) }
+}
+
+/// In the order of their creation, whatever their wake-ups are, claimed or not.
+pub async fn load_names_the_oldest_first(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    journal.commit(start("a")).await;
+    let running = |path: &str, since: i64, claimed: bool| {
+        let mut node = node("a", path);
+        node.node.started_at = Some(at(since));
+        node.node.state = NodeRunState::Running;
+        let claimed_by = claimed.then(me);
+        NodeRecord { wake: Some(Wake { claimed_by, ..wake(Job::Deadline, 400_000) }), ..node }
+    };
+    let late = Wake { claimed_by: Some(me()), ..wake(Job::Dispatch, 10) };
+    let late = NodeRecord { wake: Some(late), ..node("a", "1.4") };
+    let more = vec![running("1.2", 30, true), running("1.3", 20, false), late, node_due("a", "1.5", 5)];
+    journal.commit(nodes("a", more)).await;
+    let counts = async || journal.0.counts(at(50)).await.expect("counts can be read").load;
+    assert_eq!(counts().await, load(3, &["a/1", "a/1.4", "a/1.5"], 2, Some(20)));
+    for number in 6..50 {
+        journal.commit(nodes("a", vec![node_due("a", &format!("1.{number}"), 1)])).await;
+    }
+    let crowded = counts().await;
+    assert_eq!((crowded.waiting, crowded.waiting_first.len()), (47, 16));
+    assert_eq!(crowded.waiting_first[..3], ["a/1", "a/1.4", "a/1.5"].map(NodeRunId::from));
 }

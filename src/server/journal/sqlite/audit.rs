@@ -19,7 +19,7 @@ use super::{
     migrations::AUDIT_TRAIL_SINCE,
 };
 use crate::{
-    journal::{AuditEntry, AuditFilter, AuditId, AuditPage, JournalError, OpenError},
+    journal::{AuditEntry, AuditFilter, AuditId, AuditPage, AuditSelect, JournalError, OpenError},
     record::AuditRecord,
     time::Timestamp,
     types::RunId,
@@ -123,6 +123,60 @@ pub(super) fn page(
     page.at_end = scanned < SCAN_MAX;
     Ok(page)
 }
+
+/// The same from the newest on.
+pub(super) fn newest(
+    connection: &Connection,
+    before: Option<AuditId>,
+    select: &AuditSelect,
+    limit: u32,
+) -> Result<AuditPage, JournalError> {
+    let filter = &select.filter;
+    let since = filter.since.map_or(i64::MIN, Timestamp::as_micros);
+    let until = filter.until.map_or(i64::MAX, Timestamp::as_micros);
+    let from = match filter.since {
+        Some(_) => before_time(connection, since.saturating_sub(SLACK))?,
+        None => 0,
+    };
+    // A place that was made up may be behind all of them.
+    let before = before.map_or(i64::MAX, |before| i64::try_from(before.0).unwrap_or(i64::MAX));
+    let to = match filter.until {
+        Some(_) => before.min(before_time(connection, until.saturating_add(SLACK))?.saturating_add(1)),
+        None => before,
+    };
+    let sql = match filter.run_id {
+        None => NEWEST,
+        Some(_) => NEWEST_OF_RUN,
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let run = filter.run_id.as_ref().map(RunId::as_str);
+    let mut rows = statement.query(params![to, from, since, until, run, SCAN_MAX])?;
+    let mut page = AuditPage { scanned_to: AuditId(natural(before)?), ..AuditPage::default() };
+    let mut scanned = 0;
+    while let Some(row) = rows.next()? {
+        if page.entries.len() as u64 >= u64::from(limit.max(1)) {
+            return Ok(page);
+        }
+        scanned += 1;
+        let id = AuditId(natural(row.get(0)?)?);
+        page.scanned_to = id;
+        match decode(id, row) {
+            Ok(record) if select.admits(&record) => page.entries.push(AuditEntry { id, record }),
+            Ok(_) => {}
+            Err(_) => page.damaged.push(id),
+        }
+    }
+    page.at_end = scanned < SCAN_MAX;
+    Ok(page)
+}
+
+/// Records before one, the newest first.
+pub(super) const NEWEST: &str = "SELECT id, body FROM audit_trail
+    WHERE id < ?1 AND id > ?2 AND at >= ?3 AND at < ?4 AND ?5 IS NULL ORDER BY id DESC LIMIT ?6";
+
+/// The same of a run.
+pub(super) const NEWEST_OF_RUN: &str = "SELECT id, body FROM audit_trail
+    WHERE run_id = ?5 AND id < ?1 AND id > ?2 AND at >= ?3 AND at < ?4 ORDER BY id DESC LIMIT ?6";
 
 fn decode(id: AuditId, row: &rusqlite::Row<'_>) -> Result<AuditRecord, JournalError> {
     from_json(&format!("audit record {}", id.0), row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)

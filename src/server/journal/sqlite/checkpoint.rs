@@ -14,14 +14,18 @@
 
 use std::{
     io,
-    sync::mpsc::{self, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
     thread,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use slog::{Logger, warn};
 
-use super::threads::ThreadParts;
+use super::{figures::Figures, threads::ThreadParts};
 
 /// Pages (of 4 KiB) to be copied at which the thread is nudged.
 const COPY_AT: i64 = 1000;
@@ -69,6 +73,7 @@ pub(super) struct Checkpointer {
     /// `None` only while it is being dropped.
     nudge: Option<SyncSender<()>>,
     thread: Option<thread::JoinHandle<()>>,
+    figures: Arc<Figures>,
     log: Logger,
 }
 
@@ -76,14 +81,15 @@ impl Checkpointer {
     pub(super) fn start(connection: Connection, parts: &ThreadParts) -> io::Result<Self> {
         let (nudge, nudges) = mpsc::sync_channel(1);
         let (log, thread_log) = (parts.log.clone(), parts.log.clone());
+        let (figures, of_thread) = (Arc::clone(&parts.figures), Arc::clone(&parts.figures));
         let thread = parts.spawn("journal-checkpoints", move || {
             for () in nudges {
-                if let Err(e) = copy(&connection) {
+                if let Err(e) = timed(&of_thread, || copy(&connection)) {
                     warn!(thread_log, "could not checkpoint the journal"; "error" => %e);
                 }
             }
         })?;
-        Ok(Self { nudge: Some(nudge), thread: Some(thread), log })
+        Ok(Self { nudge: Some(nudge), thread: Some(thread), figures, log })
     }
 
     /// Called by the writer between two groups.
@@ -104,7 +110,7 @@ impl Checkpointer {
     }
 
     fn copy_now(&self, connection: &Connection) {
-        if let Err(e) = LogLength::after_copying(connection) {
+        if let Err(e) = timed(&self.figures, || LogLength::after_copying(connection)) {
             warn!(self.log, "could not checkpoint the journal"; "error" => %e);
         }
     }
@@ -117,6 +123,14 @@ impl Drop for Checkpointer {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Notes how long a copy takes.
+fn timed<T>(figures: &Figures, copy: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let copied = copy();
+    figures.checkpoint(began.elapsed());
+    copied
 }
 
 fn copy(connection: &Connection) -> rusqlite::Result<()> {

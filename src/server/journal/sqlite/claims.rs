@@ -115,6 +115,19 @@ pub(super) const WAKES_DUE: &str = with_lanes!(
      FROM job, kind"
 );
 
+/// The lanes with the number of unclaimed wake-ups that are due at `?1`, and when the
+/// first of them was; null without any.
+pub(super) const DUE_BY_LANE: &str = with_lanes!(
+    "SELECT job.name, kind.name,
+            (SELECT count(*) FROM node_runs
+             WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+               AND wake_job = job.name AND kind IS kind.name AND wake_at <= ?1),
+            (SELECT min(wake_at) FROM node_runs
+             WHERE wake_owner IS NULL AND wake_at IS NOT NULL
+               AND wake_job = job.name AND kind IS kind.name AND wake_at <= ?1)
+     FROM job, kind WHERE job.name IS NOT NULL"
+);
+
 /// Unclaimed wake-ups that are due at `?1`, for the job `?2`, of nodes of the kind
 /// `?3` (or of unknown kind, if null), without dispatches of the runs in `?4`, a
 /// list in JSON. All of it is in one index, in the order of their times.

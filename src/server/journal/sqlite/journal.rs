@@ -9,23 +9,20 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use slog::error;
 
-#[cfg(any(test, feature = "test-util"))]
-use crate::{journal::inspect::Inspect, record::AttemptRecord};
-
 use super::{
     SqliteJournal, approvals,
     audit::{self, AuditRow},
     claims::{self, FilterRow},
     encoding::{integer, natural},
-    outbox, parking, prune, read,
+    export, marks, outbox, parking, prune, read,
     rows::{ChangeRows, HeadRow},
-    run_list, secrets, space, tree, write,
+    run_count, run_list, secrets, space, tree, work, write,
 };
 use crate::{
     journal::{
-        AttemptsPage, AuditFilter, AuditId, AuditPage, ClaimFilter, ClaimedWake, Counts, EventPage, Journal,
-        JournalError, OutboxId, OutboxPage, PageLimit, Parked, Recipient, Room, RunCounts, RunPlace,
-        RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal,
+        AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
+        EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient, Room,
+        RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -242,29 +239,15 @@ impl Journal for SqliteJournal {
     }
 
     async fn runs_prune(&self, finished_before: Timestamp, limit: u32) -> Result<u64, JournalError> {
-        let find = move |connection: &_| prune::prunable(connection, finished_before, limit);
-        let prune::Prunable { runs, outbox_seen } = self.reads.aside(find).await?;
-        let (mut deleted, mut rows) = (0, 0);
-        for run in runs {
-            let id = run.clone();
-            let delete =
-                move |connection: &_| prune::run_prune(connection, &id, finished_before, outbox_seen);
-            let pruned = self.writes.run(delete).await.inspect_err(|_| self.cache.drop_all_nodes());
-            self.cache.drop_run(&run);
-            self.cache.drop_events(&run);
-            let Some(pruned) = pruned? else { continue };
-            pruned.nodes.iter().for_each(|node| self.cache.drop_node(node));
-            deleted += 1;
-            rows += pruned.rows;
-            if rows >= prune::ROWS_MAX {
-                break;
-            }
-        }
-        Ok(deleted)
+        prune::runs(self, finished_before, limit).await
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, JournalError> {
         self.reads.aside(move |connection| read::counts(connection, now)).await
+    }
+
+    async fn work(&self, now: Timestamp, parked: u32) -> Result<Work, JournalError> {
+        self.reads.aside(move |connection| work::work(connection, now, parked)).await
     }
 
     async fn secret(&self, name: &str, fresh: Vec<u8>) -> Result<Vec<u8>, JournalError> {
@@ -283,6 +266,19 @@ impl Journal for SqliteJournal {
     async fn secret_replace(&self, name: &str, old: Vec<u8>, new: Vec<u8>) -> Result<(), JournalError> {
         let name = name.to_owned();
         self.writes.run(move |connection| secrets::replace(connection, &name, &old, &new)).await
+    }
+
+    async fn mark_find(&self, name: &str) -> Result<Option<Timestamp>, JournalError> {
+        self.reads.here(|connection| marks::get(connection, name))
+    }
+
+    async fn mark_set(&self, name: &str, at: Timestamp) -> Result<(), JournalError> {
+        let name = name.to_owned();
+        self.writes.run(move |connection| marks::put(connection, &name, at)).await
+    }
+
+    async fn runs_changed(&self, since: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError> {
+        self.reads.aside(move |connection| marks::runs_changed(connection, since, limit)).await
     }
 
     async fn outbox_after(
@@ -314,6 +310,20 @@ impl Journal for SqliteJournal {
         self.reads.aside(move |connection| audit::page(connection, after, &filter, limit)).await
     }
 
+    async fn audit_newest(
+        &self,
+        before: Option<AuditId>,
+        select: &AuditSelect,
+        limit: u32,
+    ) -> Result<AuditPage, JournalError> {
+        let select = select.clone();
+        self.reads.aside(move |connection| audit::newest(connection, before, &select, limit)).await
+    }
+
+    async fn export(&self, run: &RunId, now: Timestamp) -> Result<Option<Pieces>, JournalError> {
+        export::pieces(&self.reads, run.clone(), now).await
+    }
+
     async fn approvals_page(
         &self,
         after: Option<&WaitingPlace>,
@@ -342,7 +352,7 @@ impl Journal for SqliteJournal {
         filter: &RunsFilter,
     ) -> Result<RunCounts, JournalError> {
         let (after, filter) = (after.cloned(), filter.clone());
-        self.reads.aside(move |connection| run_list::count(connection, after.as_ref(), &filter)).await
+        self.reads.aside(move |connection| run_count::count(connection, after.as_ref(), &filter)).await
     }
 
     async fn tree_page(
@@ -377,18 +387,5 @@ impl Journal for SqliteJournal {
             return Ok(0);
         }
         self.writes.run(move |connection| audit::prune(connection, before, limit)).await
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-#[async_trait]
-impl Inspect for SqliteJournal {
-    async fn attempts_list(&self, node: &NodeRunId) -> Result<Vec<AttemptRecord>, JournalError> {
-        self.reads.here(|connection| read::attempts(connection, node))
-    }
-
-    async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
-        let parked = self.reads.here(|connection| parking::list(connection, limit))?;
-        Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 }

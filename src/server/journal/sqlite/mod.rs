@@ -20,17 +20,21 @@
 //! | `write` | the statements of a commit |
 //! | `audit` | the audit trail |
 //! | `approvals` | what waits for an approval |
+//! | `work` | the work of all runs, for operators |
 //! | `claims` | the work queue, claims and workers |
+//! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
 //! | `notices`, `webhooks`, `deliveries` | what webhooks report, to whom, and what waits |
 //! | `prune` | deletion of finished runs |
 //! | `secrets` | secrets by name |
 //! | `space` | the size limit of the file and its reserve |
+//! | `figures` | what the threads have done, for metrics |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
-//! | `run_list`, `tree` | the list of runs, the nodes of one, the attempts of a node |
+//! | `run_list`, `run_count`, `attention` | the list of runs; how many there are; those that need attention |
+//! | `tree` | the nodes of a run, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal` |
+//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal`; `export` for operators, too |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
@@ -39,6 +43,7 @@
 
 mod access;
 mod approvals;
+mod attention;
 mod audit;
 mod backup;
 mod body;
@@ -55,8 +60,13 @@ mod deliveries;
 mod encoding;
 mod error;
 mod export;
+mod figures;
+#[cfg(any(test, feature = "test-util"))]
+mod inspect;
 mod journal;
 mod keys;
+mod load;
+mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
@@ -70,6 +80,7 @@ mod read;
 mod read_cache;
 mod readers;
 mod rows;
+mod run_count;
 mod run_list;
 mod schema;
 mod secrets;
@@ -79,6 +90,7 @@ pub(super) mod tests;
 mod threads;
 mod tree;
 mod webhooks;
+mod work;
 mod write;
 mod writer;
 
@@ -105,6 +117,7 @@ pub use self::{
     contents::Contents,
     debts::{Owing, WithoutStores},
     export::{ExportError, export},
+    figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange, secret_change},
     schema::{folder_exists, private},
 };
@@ -143,6 +156,7 @@ pub struct SqliteJournal {
     space: Option<Arc<Space>>,
     wanted: Wanted,
     fatal: Fatal,
+    figures: Arc<Figures>,
     /// For messages.
     path: PathBuf,
     log: Logger,
@@ -160,7 +174,13 @@ impl SqliteJournal {
             Space::of(connection, options.max_bytes, path, log.clone()).map_err(|e| failed(e.to_string()))?;
         let wanted = Wanted::of(connection).map_err(|e| failed(e.to_string()))?;
         let fatal = Fatal::default();
-        let parts = ThreadParts { space: space.clone(), fatal: fatal.clone(), log: log.clone() };
+        let figures = Arc::<Figures>::default();
+        let parts = ThreadParts {
+            space: space.clone(),
+            fatal: fatal.clone(),
+            figures: Arc::clone(&figures),
+            log: log.clone(),
+        };
         let writer = Writer::start(opened.connection, checkpoints, &parts)
             .map_err(|e| failed(format!("cannot start a thread: {e}")))?;
         info!(log, "journal opened"; "path" => %opened.path.display(), "new" => opened.new);
@@ -176,6 +196,7 @@ impl SqliteJournal {
             space,
             wanted,
             fatal,
+            figures,
             path: options.path,
             log,
             _lock: Some(opened.lock),
@@ -213,5 +234,10 @@ impl SqliteJournal {
     /// be written from then on, and the process has to be restarted.
     pub fn fatal(&self) -> &Fatal {
         &self.fatal
+    }
+
+    /// What its threads have done so far.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.figures
     }
 }

@@ -64,6 +64,7 @@ fn attempt() -> AttemptRecord {
         started_at: at(1),
         ended_at: at(2),
         outcome,
+        note: None,
     }
 }
 

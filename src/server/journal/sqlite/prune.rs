@@ -14,7 +14,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{outbox, run_list};
+use super::{SqliteJournal, outbox, run_list};
 use crate::{
     journal::JournalError,
     time::Timestamp,
@@ -22,7 +22,33 @@ use crate::{
 };
 
 /// Deleted rows after which a call ends. (The last run may exceed it.)
-pub(super) const ROWS_MAX: usize = 20_000;
+const ROWS_MAX: usize = 20_000;
+
+/// Deletes finished runs, each in a transaction of its own.
+pub(super) async fn runs(
+    journal: &SqliteJournal,
+    finished_before: Timestamp,
+    limit: u32,
+) -> Result<u64, JournalError> {
+    let find = move |connection: &_| prunable(connection, finished_before, limit);
+    let Prunable { runs, outbox_seen } = journal.reads.aside(find).await?;
+    let (mut deleted, mut rows) = (0, 0);
+    for run in runs {
+        let id = run.clone();
+        let delete = move |connection: &_| run_prune(connection, &id, finished_before, outbox_seen);
+        let pruned = journal.writes.run(delete).await.inspect_err(|_| journal.cache.drop_all_nodes());
+        journal.cache.drop_run(&run);
+        journal.cache.drop_events(&run);
+        let Some(pruned) = pruned? else { continue };
+        pruned.nodes.iter().for_each(|node| journal.cache.drop_node(node));
+        deleted += 1;
+        rows += pruned.rows;
+        if rows >= ROWS_MAX {
+            break;
+        }
+    }
+    Ok(deleted)
+}
 
 /// The candidates for deletion.
 pub(super) struct Prunable {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
 use super::{
     claims::WAKES_DUE,
     encoding::natural,
+    load::load,
     rows::{HeadRow, NodeRow, RunRow},
 };
 use crate::{
@@ -228,5 +229,6 @@ pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<Counts, 
         parked: natural(parked)?,
         approvals: natural(approvals)?,
         without_wake_up: natural(without_wake_up)?,
+        load: load(connection)?,
     })
 }

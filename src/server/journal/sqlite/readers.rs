@@ -43,7 +43,8 @@ impl Readers {
         Ok(result)
     }
 
-    fn connect(&self) -> Result<Connection, JournalError> {
+    /// Opens a connection for a read that takes long.
+    pub(super) fn connect(&self) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         schema::set_up(&connection)?;

@@ -4,13 +4,14 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use slog::{Logger, crit};
 
-use super::space::Space;
+use super::{figures::Figures, space::Space};
 use crate::runtime::tasks::{Fatal, panic_message};
 
 #[derive(Clone)]
 pub(super) struct ThreadParts {
     pub(super) space: Option<Arc<Space>>,
     pub(super) fatal: Fatal,
+    pub(super) figures: Arc<Figures>,
     pub(super) log: Logger,
 }
 

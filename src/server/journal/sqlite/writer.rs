@@ -140,6 +140,7 @@ fn serve(
     let mut group = Vec::with_capacity(GROUP_MAX);
     let mut full = false;
     while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        parts.figures.group(group.len());
         match commit_group(connection, &mut group, &commit, log) {
             Fit::All if full => {
                 full = false;

@@ -185,6 +185,49 @@ mod tests {
         }
     }
 
+    /// Writes nothing until it is opened.
+    struct Held {
+        out: Out,
+        opened: std::sync::mpsc::Receiver<()>,
+    }
+
+    impl io::Write for Held {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Once it has been opened, the sender is gone.
+            let _opened = self.opened.recv();
+            self.out.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn slow_terminal_blocks_no_task_and_lost_lines_are_counted() {
+        let (out, (open, opened)) = (Out::default(), std::sync::mpsc::channel());
+        let held = Held { out: out.clone(), opened };
+        let (log, end) = logger_to(held, LogFormat::Json, Level::Info, Redactor::default());
+        let total = QUEUE + 500;
+        // Returns, although nothing is written.
+        (0..total).for_each(|number| slog::info!(log, "run ended"; "number" => number));
+        assert_eq!(out.0.lock().unwrap().len(), 0);
+        drop(open);
+        let lines = || String::from_utf8(out.0.lock().unwrap().clone()).expect("UTF-8");
+        while lines().lines().count() < QUEUE {
+            std::thread::yield_now();
+        }
+        drop((log, end));
+        let text = lines();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let written = lines.iter().filter(|line| line["msg"] == "run ended").count();
+        let lost: u64 = lines.iter().filter_map(|line| line["count"].as_u64()).sum();
+        assert!(
+            (QUEUE..total).contains(&written) && written as u64 + lost >= total as u64,
+            "{written}, {lost}"
+        );
+    }
+
     #[test]
     fn long_values_are_truncated() {
         let long = "ü".repeat(1 << 20);

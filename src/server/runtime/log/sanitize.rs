@@ -18,7 +18,10 @@ use std::{
 use slog::{BorrowedKV, Drain, KV, Key, OwnedKVList, Record, RecordStatic, Serializer, o};
 use slog_term::{Decorator, RecordDecorator};
 
-use crate::redact::{MASK, Redactor};
+use crate::{
+    redact::{MASK, Redactor},
+    traces::current,
+};
 
 /// The maximum number of characters of a value: enough for every accepted id, and
 /// for an error with its causes.
@@ -56,7 +59,8 @@ impl<D: Drain> Drain for Sanitize<D> {
     }
 }
 
-/// The values of a record and of its loggers, sanitized.
+/// The values of a record and of its loggers, sanitized, and the span that the task
+/// works for.
 struct SanitizedKv<'k> {
     record: BorrowedKV<'k>,
     values: &'k OwnedKVList,
@@ -67,7 +71,14 @@ impl KV for SanitizedKv<'_> {
     fn serialize(&self, record: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         let mut sanitizing = SanitizingSerializer { inner: serializer, redactor: self.redactor };
         self.record.serialize(record, &mut sanitizing)?;
-        self.values.serialize(record, &mut sanitizing)
+        self.values.serialize(record, &mut sanitizing)?;
+        let ids = current::look(|current| (current.trace_id, current.span_id));
+        let Some((trace_id, span_id)) = ids else { return Ok(()) };
+        sanitizing.inner.emit_arguments("trace_id".into(), &format_args!("{trace_id}"))?;
+        match span_id {
+            Some(span_id) => sanitizing.inner.emit_arguments("span_id".into(), &format_args!("{span_id}")),
+            None => Ok(()),
+        }
     }
 }
 

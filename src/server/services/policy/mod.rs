@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 pub use outage::Outage;
 use serde_json::{Map, Value};
-use slog::{Logger, warn};
+use slog::{Logger, debug, warn};
 
 use crate::{
     clients::{
@@ -29,7 +29,7 @@ use crate::{
     config::PolicyPosture,
     engine::{PolicyDecided, PolicyOutcome},
     time::Clock,
-    types::{ConstraintEnvelope, HealthCheck, JsonObject, NodeRun, RunContext, json::canonical},
+    types::{ConstraintEnvelope, JsonObject, NodeRun, RunContext, json::canonical},
 };
 
 /// The checkpoint before a run starts.
@@ -92,26 +92,21 @@ impl Policy {
         }
     }
 
-    /// The health of the PDP, if nodes wait for it.
-    pub fn check(&self) -> Option<HealthCheck> {
-        match self {
-            Self::Local(_) => None,
-            Self::Pdp { outage, clock, .. } => outage.check(clock.now()),
-        }
-    }
-
     /// Asks the PDP whether it still decides as before about a node that waits for
     /// an approval. That it cannot be asked is no decision, whatever the setting.
     /// `None`: there is no PDP.
     pub async fn ask_again(&self, question: Question<'_>) -> Option<Result<PolicyDecided, PdpUnavailable>> {
-        let Self::Pdp { pdp, timeout, outage, clock, log } = self else { return None };
+        let Self::Pdp { pdp, timeout, outage, clock, .. } = self else { return None };
         let action = question.action;
         Some(match ask(&**pdp, *timeout, &**clock, question).await {
             Ok(answer) => {
-                outage.answered(clock.now(), log);
+                outage.answered(clock.now());
                 Ok(from_pdp(action, answer))
             }
-            Err(error) => Err(PdpUnavailable(error.to_string())),
+            Err(error) => {
+                outage.failed(&error, clock.now());
+                Err(PdpUnavailable(error.to_string()))
+            }
         })
     }
 
@@ -130,16 +125,20 @@ impl Policy {
             Self::Pdp { pdp, timeout, outage, clock, log } => {
                 match ask(&**pdp, *timeout, &**clock, question).await {
                     Err(error) if outage.holds(&error) => {
-                        outage.failed(&error, clock.now(), log);
+                        outage.failed(&error, clock.now());
                         return Err(PdpUnavailable(error.to_string()));
                     }
                     Ok(answer) => {
-                        outage.answered(clock.now(), log);
+                        outage.answered(clock.now());
                         from_pdp(action, answer)
                     }
                     Err(error) => {
                         // The event has less: callers see it.
-                        warn!(log, "denied: the PDP did not decide"; "action" => action, "error" => %error);
+                        if outage.failed(&error, clock.now()) {
+                            warn!(log, "denied: the PDP did not decide"; "action" => action, "error" => %error);
+                        } else {
+                            debug!(log, "denied, again: the PDP did not decide"; "error" => %error);
+                        }
                         let message = Some(error.message().into_owned());
                         decided(action, PolicyOutcome::Deny, Some("pdp_unavailable".into()), message)
                     }
@@ -266,10 +265,12 @@ mod tests {
                 }
             });
             let peer = crate::clients::Peer::anonymous(Service::Pdp);
+            let log = slog::Logger::root(slog::Discard, slog::o!());
+            let watch = crate::resilience::ServiceWatch::new("pdp", "pdp", 1, log);
             let policy = Policy::Pdp {
                 pdp: Arc::new(pdp::Client::new_with_client(&url, reqwest::Client::new(), peer)),
                 timeout: std::time::Duration::from_secs(10),
-                outage: Outage::new(PdpOutage::Deny),
+                outage: Outage::new(PdpOutage::Deny, Arc::new(watch)),
                 clock: Arc::new(crate::time::SystemClock),
                 log: slog::Logger::root(slog::Discard, slog::o!()),
             };

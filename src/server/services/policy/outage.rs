@@ -11,31 +11,24 @@
 //! A held question is asked again later. A refused question would be refused
 //! again.
 
-use std::time::Duration;
-
-use parking_lot::Mutex;
-use slog::{Logger, info, warn};
+use std::sync::Arc;
 
 use crate::{
     clients::{CallError, Failure},
     config::PdpOutage,
-    resilience::CoolDown,
+    resilience::ServiceWatch,
     time::Timestamp,
-    types::HealthCheck,
 };
 
-/// How long health reports a failure after which no question was asked.
-const REPORTED: Duration = Duration::from_secs(60);
-
-/// The outage of the PDP, if there is one.
+/// What follows from an outage of the PDP, and who notes it.
 pub struct Outage {
     setting: PdpOutage,
-    failures: Mutex<CoolDown>,
+    watch: Arc<ServiceWatch>,
 }
 
 impl Outage {
-    pub fn new(setting: PdpOutage) -> Self {
-        Self { setting, failures: Mutex::default() }
+    pub fn new(setting: PdpOutage, watch: Arc<ServiceWatch>) -> Self {
+        Self { setting, watch }
     }
 
     /// Whether the question that failed like this is held.
@@ -46,27 +39,19 @@ impl Outage {
         }
     }
 
-    pub(super) fn failed(&self, error: &CallError, now: Timestamp, log: &Logger) {
-        if self.failures.lock().failed(now) {
-            warn!(log, "the PDP is unavailable: nodes are held"; "error" => %error);
+    /// Notes how a question failed. A PDP that refuses it has answered. Returns
+    /// whether that is news, and not one more failure of an outage.
+    pub(super) fn failed(&self, error: &CallError, now: Timestamp) -> bool {
+        if is_refusal(error) {
+            self.watch.answered(now);
+            true
+        } else {
+            self.watch.failed(error, now) == 1
         }
     }
 
-    pub(super) fn answered(&self, now: Timestamp, log: &Logger) {
-        if let Some(since) = self.failures.lock().succeeded() {
-            info!(log, "the PDP is available again"; "after_seconds" => now.since(since).as_secs());
-        }
-    }
-
-    /// The health check, where nodes are held. Without errors: health is public.
-    pub(super) fn check(&self, now: Timestamp) -> Option<HealthCheck> {
-        match self.setting {
-            PdpOutage::Deny => return None,
-            PdpOutage::Hold => {}
-        }
-        let is_out = !self.failures.lock().is_over(REPORTED, now);
-        let trouble = is_out.then(|| "The PDP is unavailable: nodes are held, and no run starts".into());
-        Some(HealthCheck::new("pdp", trouble, None))
+    pub(super) fn answered(&self, now: Timestamp) {
+        self.watch.answered(now);
     }
 }
 
@@ -85,13 +70,18 @@ fn is_refusal(error: &CallError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use slog::{Discard, o};
+    use slog::{Discard, Logger, o};
 
     use super::*;
     use crate::{
         clients::{NotSent, Service},
-        types::{HealthStatus, JsonObject},
+        types::JsonObject,
     };
+
+    fn outage(setting: PdpOutage) -> Outage {
+        let watch = ServiceWatch::new("pdp", "pdp:8086", 1, Logger::root(Discard, o!()));
+        Outage::new(setting, Arc::new(watch))
+    }
 
     fn error(failure: Failure) -> CallError {
         CallError::new(Service::Pdp, failure)
@@ -114,7 +104,7 @@ mod tests {
 
     #[test]
     fn refused_question_is_denied_and_an_unanswered_one_held() {
-        let (hold, deny) = (Outage::new(PdpOutage::Hold), Outage::new(PdpOutage::Deny));
+        let (hold, deny) = (outage(PdpOutage::Hold), outage(PdpOutage::Deny));
         for (error, held) in [
             (CallError::no_response(Service::Pdp, "why"), true),
             (error(Failure::NotSent(NotSent::NoConnection)), true),
@@ -137,19 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn health_reports_an_outage_until_an_answer_or_for_a_minute() {
-        let (outage, log) = (Outage::new(PdpOutage::Hold), Logger::root(Discard, o!()));
-        let error = CallError::no_response(Service::Pdp, "why");
-        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let status = |seconds| outage.check(at(seconds)).map(|check| check.status);
-        assert_eq!(status(0), Some(HealthStatus::Ok));
-        outage.failed(&error, at(0), &log);
-        assert_eq!([status(59), status(60)], [Some(HealthStatus::Degraded), Some(HealthStatus::Ok)]);
-        outage.failed(&error, at(60), &log);
-        assert_eq!(status(61), Some(HealthStatus::Degraded));
-        outage.answered(at(62), &log);
-        assert_eq!(status(62), Some(HealthStatus::Ok));
-        let deny = Outage::new(PdpOutage::Deny);
-        assert_eq!(deny.check(at(0)), None, "no node waits for the PDP");
+    fn refusing_pdp_is_no_outage() {
+        let now = Timestamp::from_micros(0);
+        for setting in [PdpOutage::Hold, PdpOutage::Deny] {
+            let outage = outage(setting);
+            outage.failed(&CallError::no_response(Service::Pdp, "why"), now);
+            assert!(outage.watch.outage(now).is_some());
+            outage.failed(&envelope(400), now);
+            assert_eq!(outage.watch.outage(now), None);
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         self, Abort, Applied, Attempt, AttemptResult, BeginAttempt, BeginOutcome, BoundedStart, Bounds,
         CancelNotification, CandidateSet, Cause, ChildSpec, Contact, CreateChildren, Cx, Decision, Gates,
         InputsNote, NodeTypeFacts, NodeView, PolicyDecided, PolicyOutcome, PreparedStart, Rejection, Rules,
-        SilenceOutcome, StartRun,
+        SilenceOutcome, StartRun, WaitsFor,
     },
     record::{
         Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RerunOf,
@@ -152,6 +152,7 @@ impl World {
             facts,
             subject_token: None,
             rerun: self.repeats.clone(),
+            trace: None,
         };
         self.tick();
         let decision = match existing {
@@ -310,7 +311,7 @@ impl World {
     /// It is not dispatched, because the circuit breaker of its executor is open.
     pub(super) fn defer(&mut self, node: &str, wait: Duration) {
         let (view, now) = (self.view(node), self.tick());
-        self.apply(engine::attempt_defer(view, now + wait, self.cx()));
+        self.apply(engine::attempt_defer(view, now + wait, WaitsFor::Breaker, self.cx()));
     }
 
     pub(super) fn complete(&mut self, node: &str, completion: Value) -> Result<(), Rejection> {
@@ -371,6 +372,6 @@ impl World {
     pub(super) fn expire_node(&mut self, node: &str) {
         let view = self.view(node);
         self.tick();
-        self.apply(engine::node_expire(view, self.cx()));
+        self.apply(engine::node_expire(view, WaitsFor::Slot, self.cx()));
     }
 }

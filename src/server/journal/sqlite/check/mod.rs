@@ -187,6 +187,18 @@ fn orphans(connection: &Connection, problems: &mut Problems) -> Result<(), Journ
              HAVING count(*) > 1 OR run_id NOT IN (SELECT run_id FROM runs)",
         ),
         (
+            "labels without their run in the list",
+            "SELECT DISTINCT run_id FROM run_labels
+             WHERE (started_at, run_id) NOT IN (SELECT started_at, run_id FROM run_list)",
+        ),
+        (
+            "runs counted wrongly",
+            "SELECT state FROM (
+                 SELECT coalesce(owner, '') AS owner, state, count(*) AS runs FROM run_list GROUP BY 1, 2
+                 UNION ALL SELECT owner, state, runs FROM run_counts)
+             GROUP BY owner, state, runs HAVING count(*) <> 2",
+        ),
+        (
             "parked without its run",
             "SELECT DISTINCT run_id FROM parked WHERE run_id NOT IN (SELECT run_id FROM runs)",
         ),

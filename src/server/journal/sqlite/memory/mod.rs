@@ -87,6 +87,7 @@ impl MemoryJournal {
             space: None,
             wanted,
             fatal: Fatal::default(),
+            figures: Arc::default(),
             path: "memory".into(),
             log: log.clone(),
             _lock: None,

@@ -1,13 +1,17 @@
 //! Tests of what is particular to the SQLite journal, besides the conformance
 //! suite, which runs here too.
 //!
+//! - `exports`: evidence for a reader elsewhere.
 //! - `opening`: opening a file, and refusing one.
 //! - `groups`: the writer, its groups, and what is durable.
+//! - `many_runs`: lists and counts with a million runs, when asked to.
 //! - `room`: the size limit, and deletion of finished runs.
 //! - `rows`: heads, bodies and payloads.
 //! - `plans`: SQLite's query plans.
 
+mod exports;
 mod groups;
+mod many_runs;
 mod opening;
 mod plans;
 mod room;
@@ -29,7 +33,7 @@ use crate::{
     journal::{
         ClaimFilter, Journal, OutboxId, Room,
         conformance::{
-            JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, node, node_due, nodes, run,
+            JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, events, node, node_due, nodes, run,
             run_ended, start,
         },
         inspect::Inspect,

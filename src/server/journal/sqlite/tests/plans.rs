@@ -75,6 +75,14 @@ async fn frequent_statements_use_an_index() {
         ),
         ("DELETE FROM node_payloads WHERE node_run_id = ? AND NOT (member = ?)", "(node_run_id=?)"),
         (run_list::BEHIND, "PRIMARY KEY"),
+        (
+            run_list::LABELED,
+            "run_labels USING PRIMARY KEY (name=? AND value=? AND started_at>? AND (started_at,run_id)<(?,?))",
+        ),
+        (audit::NEWEST, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (audit::NEWEST_OF_RUN, "audit_trail_of_run (run_id=? AND rowid>? AND rowid<?)"),
+        (attention::SOURCES[1].1, "approvals"),
+        (attention::SOURCES[3].1, "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)"),
         (&tree::nodes_between("path"), "node_runs_of_run (run_id=? AND path>? AND path<?)"),
     ] {
         let plan: Vec<String> = connection
@@ -95,12 +103,14 @@ async fn unclaimed_wakes_are_found_lane_by_lane() {
     drop(open(directory.file("j.db")));
     let connection = raw(&directory.file("j.db"));
     schema::set_up(&connection).expect("as the journal does");
+    const LANE: &str = "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)";
     // The smallest job is the first entry.
     let (first, next) = ("wakes_free", "wakes_free (wake_job>?)");
     for (sql, steps) in [
         (claims::JOBS, [first, next].as_slice()),
         (claims::WAKE_NEXT, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>?)"]),
-        (claims::WAKES_DUE, &[first, next, "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)"]),
+        (claims::WAKES_DUE, &[first, next, LANE]),
+        (claims::DUE_BY_LANE, &[first, next, LANE, LANE]),
     ] {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
