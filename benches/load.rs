@@ -4,6 +4,7 @@
 //! ```text
 //!   cargo bench --bench load            each number of clients for 8 seconds
 //!   cargo bench --bench load -- 5       each for 5 seconds
+//!   cargo bench --bench load -- traces  the same, with all runs traced to a collector
 //! ```
 //!
 //! The speed of disks and machines varies by an order of magnitude, so the rate of
@@ -22,7 +23,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dropshot::{
+    ApiDescription, Body, ConfigDropshot, HttpError, HttpServer, RequestContext, ServerBuilder, UntypedBody,
+    endpoint,
+};
+use http::Response;
 use serde_json::{Value, json};
+use slog::{Discard, Logger, o};
 
 use self::process::{Coordinator, executor::fast_executor};
 
@@ -30,16 +37,35 @@ const CLIENTS: [usize; 3] = [1, 16, 64];
 
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(8);
+    let traced = std::env::args().any(|word| word == "traces");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(measure(Duration::from_secs(seconds)));
+    runtime.block_on(measure(Duration::from_secs(seconds), traced));
 }
 
-async fn measure(each: Duration) {
+/// A collector that takes everything.
+fn collector() -> HttpServer<()> {
+    let mut api = ApiDescription::new();
+    api.register(spans).expect("a sound API");
+    let config = ConfigDropshot { default_request_body_max_bytes: 16 << 20, ..ConfigDropshot::default() };
+    let server = ServerBuilder::new(api, (), Logger::root(Discard, o!())).config(config);
+    server.start().expect("the collector listens")
+}
+
+#[endpoint { method = POST, path = "/v1/traces" }]
+async fn spans(_: RequestContext<()>, _: UntypedBody) -> Result<Response<Body>, HttpError> {
+    Ok(Response::new(Body::empty()))
+}
+
+async fn measure(each: Duration, traced: bool) {
     let executor = fast_executor();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
     let executor_url = format!("http://{}", executor.local_addr());
     let started = Instant::now();
-    let coordinator = Coordinator::start(folder.path(), &[("JARVIS_ATOMIC_EXECUTOR_URL", &executor_url)]);
+    let collector = traced.then(collector);
+    let collector_url = collector.as_ref().map(|server| format!("http://{}", server.local_addr()));
+    let mut vars = vec![("JARVIS_ATOMIC_EXECUTOR_URL", executor_url.as_str())];
+    vars.extend(collector_url.as_deref().map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url)));
+    let coordinator = Coordinator::start(folder.path(), &vars);
     let http = reqwest::Client::new();
     run_to_end(&http, &coordinator.url).await;
     println!(

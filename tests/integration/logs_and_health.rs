@@ -115,7 +115,7 @@ async fn executor_that_goes_and_returns_is_in_the_log() {
         process.run_start(&format!("r{number}"), "atomic.echo").await;
     }
     let gone = process.logged("a service is unavailable", 1).await;
-    assert_eq!((&gone["level"], &gone["service"]), (&json!("WARN"), &json!("atomic_executor")));
+    assert_eq!((&gone["level"], &gone["service"]), (&json!("WARNING"), &json!("atomic_executor")));
     let host = executors.url().trim_start_matches("http://");
     assert_eq!((gone["host"].as_str(), &gone["failures"]), (Some(host), &json!(5)));
     assert!(

@@ -8,7 +8,7 @@ use crate::support::{FakeExecutors, FakeStores, Program, process::edit_journal, 
 
 /// The journals of older programs. `journal::sqlite::migrations::tests` describes
 /// their content.
-const JOURNALS: [&str; 9] = [
+const JOURNALS: [&str; 10] = [
     include_str!("../journals/schema-1.sql"),
     include_str!("../journals/schema-2.sql"),
     include_str!("../journals/schema-3.sql"),
@@ -18,6 +18,7 @@ const JOURNALS: [&str; 9] = [
     include_str!("../journals/schema-7.sql"),
     include_str!("../journals/schema-8.sql"),
     include_str!("../journals/schema-9.sql"),
+    include_str!("../journals/schema-10.sql"),
 ];
 
 fn schema(program: &Program) -> i64 {

@@ -19,7 +19,8 @@ use crate::{
 
 /// The parts of a server that know numbers.
 pub(super) struct Readings {
-    pub(super) webhooks: Option<Arc<Webhooks>>,
+    /// Weak for the same reason as `health`.
+    pub(super) webhooks: Option<Weak<Webhooks>>,
     pub(super) dispatch: Arc<DispatchStatus>,
     /// Weak: its sources lead to parts that have the metrics, and those have this.
     pub(super) health: Weak<HealthReport>,
@@ -43,7 +44,8 @@ impl Readings {
         readings.extend(self.journal_threads());
         readings.extend(self.deliveries());
         readings.extend(self.outages());
-        readings.extend(self.webhooks.iter().flat_map(|webhooks| webhooks.readings()));
+        let webhooks = self.webhooks.as_ref().and_then(Weak::upgrade);
+        readings.extend(webhooks.iter().flat_map(|webhooks| webhooks.readings()));
         let health = self.health.upgrade().map(|health| health.now());
         let checks = health.and_then(|health| health.checks).unwrap_or_default();
         readings.extend(checks.iter().map(|check| {

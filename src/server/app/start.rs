@@ -127,6 +127,7 @@ impl Startup<'_> {
                 wait: settings.wait,
                 hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
+                traces: traces.clone(),
                 log: self.component("outbox"),
             })
         });
@@ -212,7 +213,7 @@ impl Startup<'_> {
         let health = Arc::new(reporters.report());
         let counted = Arc::clone(&dispatch_status);
         Readings {
-            webhooks,
+            webhooks: webhooks.as_ref().map(Arc::downgrade),
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
@@ -249,7 +250,9 @@ impl Startup<'_> {
         info!(log, "listening"; "address" => %listeners.address(),
             "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
         if let Some(address) = listeners.operator_address() {
-            info!(log, "listening for operators"; "address" => %address);
+            let host = address.ip().to_string();
+            let url = config::value::loopback_url(settings.tls.is_some(), &host, address.port());
+            info!(log, "listening for operators"; "address" => %address, "page" => format!("{url}/ui"));
         }
         let started = Started {
             address: listeners.address(),

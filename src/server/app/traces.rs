@@ -72,7 +72,7 @@ impl Parts<'_> {
         pump.prepare().await.map_err(StartError::TakeUp)?;
         let tracer = Tracer {
             spans: queue,
-            sampler: Sampler::Share(settings.share),
+            sampler: Sampler::of(settings.share),
             names,
             ids: Arc::clone(self.ids),
             clock: Arc::clone(self.clock),

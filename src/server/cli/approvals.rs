@@ -7,9 +7,9 @@ use super::{
     listing::{self, Identified, Row, pages},
     output::Printer,
     remote::{OperatorClient, Remote, RemoteError},
-    show::type_of,
+    show::{actor, type_of},
 };
-use crate::clients::operator::types::{Actor, Approval, DecisionRequest, Outcome};
+use crate::clients::operator::types::{Approval, DecisionRequest, Outcome};
 
 /// Runs the subcommand.
 pub(super) async fn approvals(
@@ -97,13 +97,5 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Denied => "denied",
         Outcome::Expired => "expired",
         Outcome::Lifted => "lifted",
-    }
-}
-
-fn actor(actor: &Actor) -> String {
-    match (&actor.principal, &actor.node_run_id) {
-        (Some(principal), _) => principal.subject.clone(),
-        (None, Some(node)) => node.clone(),
-        (None, None) => actor.kind.to_string(),
     }
 }

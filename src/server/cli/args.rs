@@ -1,8 +1,9 @@
 //! The command line: the commands and their flags.
 //!
-//! - `runs`, `operator`, `journal`: the commands below those.
+//! - `runs`, `operator`, `steer`, `journal`: the commands below those.
 //! - `target`: which server a command calls. `output`: in which form it prints.
 //!   `change`: what is asked before it changes something. `parse`: single words.
+//!   `select`: which runs.
 //!
 //! **Invariant:** a command shows and takes its own flags only. Those of the server
 //! may also be given before the command.
@@ -13,6 +14,8 @@ mod operator;
 mod output;
 mod parse;
 mod runs;
+mod select;
+mod steer;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,12 +26,14 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::{
-    change::{Care, Change, NodeRuns, Runs},
+    change::{Care, Change, Runs},
     journal::JournalCommand,
     operator::{ApprovalsCommand, Decision, NodesCommand},
     output::{AtMost, Form, Listed, Output, Printed, Shown},
     parse::Since,
-    runs::{ReadEvents, RunsCommand, Select},
+    runs::{ReadEvents, RunsCommand},
+    select::{BasicSelect, Select},
+    steer::{AuditSelect, NewWebhook, WebhooksCommand},
     target::{OperatorTarget, Servers, Target},
 };
 use super::exit::Exit;
@@ -70,6 +75,9 @@ impl Cli {
                 | Command::SendRequest { .. }
                 | Command::Health { .. }
                 | Command::Approvals { .. }
+                | Command::Audit { .. }
+                | Command::Webhooks { .. }
+                | Command::Work { .. }
                 | Command::Nodes { .. }
                 | Command::Runs { .. }
                 | Command::Completions { .. }
@@ -127,6 +135,13 @@ pub enum Command {
         #[command(flatten)]
         target: OperatorTarget,
     },
+    /// List who asked for what, and what came of it, the newest first (operator API)
+    Audit {
+        #[command(flatten)]
+        select: AuditSelect,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
     /// Maintain a journal: back it up, check it, compact it, rotate its key, print its audit trail
     Journal {
         #[command(subcommand)]
@@ -146,6 +161,20 @@ pub enum Command {
     Runs {
         #[command(subcommand)]
         command: RunsCommand,
+    },
+    /// Manage who is sent what, and see what could not be delivered (operator API)
+    Webhooks {
+        #[command(subcommand)]
+        command: WebhooksCommand,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Show what of all runs is due, in hand, parked, waiting or owed (operator API)
+    Work {
+        #[command(flatten)]
+        shown: Shown,
+        #[command(flatten)]
+        target: OperatorTarget,
     },
     /// Print the completions of a shell
     Completions { shell: Shell },

@@ -5,7 +5,8 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ connect ─▶ remote   call a running server
-//!                  ├─▶ approvals, runs, nodes ─▶ connect ─▶ remote   call it, and its operator API
+//!                  ├─▶ approvals, audit, nodes, runs, webhooks, work
+//!                  │      ─────────────────────▶ connect ─▶ remote   call it, and its operator API
 //!                  │      listing, each, confirm, ids, explain       what these share
 //!                  │      output, table, show, live                  how they print
 //!                  ├─▶ journal ────────────────▶ journal       open the file: back up, check, audit, …
@@ -18,6 +19,7 @@
 
 mod approvals;
 pub mod args;
+mod audit;
 mod check_config;
 mod confirm;
 mod connect;
@@ -43,6 +45,8 @@ mod serve;
 mod show;
 mod signals;
 mod table;
+mod webhooks;
+mod work;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -92,6 +96,15 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Approvals { command, target } => with_operator(&target, async |remote, printer| {
             approvals::approvals(remote, printer, &command).await
         }),
+        Command::Audit { select, target } => with_operator(&target, async |remote, printer| {
+            audit::audit(remote, printer, &select, SystemClock.now()).await
+        }),
+        Command::Webhooks { command, target } => with_operator(&target, async |remote, printer| {
+            webhooks::webhooks(remote, printer, &command).await
+        }),
+        Command::Work { shown, target } => {
+            with_operator(&target, async |remote, printer| work::work(remote, printer, shown).await)
+        }
         Command::Journal { command, .. } => maintain_journal(&command, flags),
         Command::Runs { command } => runs::runs(&command, flags),
         Command::Nodes { command, servers } => nodes::nodes(&command, &servers, flags),

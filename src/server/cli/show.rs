@@ -1,7 +1,7 @@
 //! Words for people: types, times, owners, and the lines of one thing.
 
 use super::table::printable;
-use crate::{time::Timestamp, types::NodeTypeRef};
+use crate::{clients::operator::types::Actor, time::Timestamp, types::NodeTypeRef};
 
 /// `atomic.echo@1.0.0`
 pub(super) fn type_of(node_type: &NodeTypeRef) -> String {
@@ -11,6 +11,15 @@ pub(super) fn type_of(node_type: &NodeTypeRef) -> String {
 /// The time, or nothing.
 pub(super) fn text(time: Option<Timestamp>) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
+}
+
+/// The name of who acted.
+pub(super) fn actor(actor: &Actor) -> String {
+    match (&actor.principal, &actor.node_run_id) {
+        (Some(principal), _) => principal.subject.clone(),
+        (None, Some(node)) => node.clone(),
+        (None, None) => actor.kind.to_string(),
+    }
 }
 
 /// One thing: a line a member, without those that are empty.

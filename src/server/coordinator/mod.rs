@@ -59,6 +59,7 @@ mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
+mod shown;
 mod traced_policy;
 mod twins;
 mod waiting;
@@ -86,6 +87,7 @@ pub use reruns::RerunRequest;
 pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
+pub use shown::Profile;
 pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 pub(crate) use work::{ExecutorView, LaneView, WorkView};
 

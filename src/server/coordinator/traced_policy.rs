@@ -5,7 +5,6 @@ use crate::{
     record::{NodeRecord, RunRecord},
     services::policy::{PdpUnavailable, Policy, Question},
     traces::{CallSpan, Span, Traces, Value, current},
-    types::HealthCheck,
 };
 
 /// What is decided, or why nothing is.
@@ -21,10 +20,6 @@ impl TracedPolicy {
         self.policy.is_local()
     }
 
-    pub(super) fn check(&self) -> Option<HealthCheck> {
-        self.policy.check()
-    }
-
     pub(super) async fn decide(&self, question: Question<'_>) -> Answer {
         if self.policy.is_local() {
             return self.policy.decide(question).await;
@@ -38,9 +33,9 @@ impl TracedPolicy {
     pub(super) async fn ask_again(&self, question: Question<'_>) -> Option<Answer> {
         let name = name_of(&question);
         let call = self.policy.ask_again(question);
-        let told =
+        let noted =
             |answer: &Option<Answer>, span: &mut Span| answer.iter().for_each(|answer| note(answer, span));
-        CallSpan::call(&self.traces, &name, call, told).await
+        CallSpan::call(&self.traces, &name, call, noted).await
     }
 
     /// Asks about a node as a part of what is above its attempts: there may be none.

@@ -28,6 +28,9 @@ use crate::{
 /// The maximum of webhooks.
 pub const WEBHOOKS_MAX: u32 = 100;
 
+/// The maximum that callers of one tenant can make.
+const OF_TENANT_MAX: u32 = 20;
+
 /// The maximum of deliveries on a page.
 const DELIVERIES_MAX: u32 = 200;
 
@@ -55,6 +58,9 @@ impl Coordinator {
         let webhooks = self.webhooks()?;
         let tenant = self.webhook_tenant(caller, &reach, new.tenant.as_deref()).await?;
         check_texts(&new)?;
+        if reach != WebhookReach::All && self.webhooks_of(&reach).await?.len() >= OF_TENANT_MAX as usize {
+            return Err(CoordinatorError::TooManyWebhooks(OF_TENANT_MAX));
+        }
         if let Err(why) = webhooks.admits(&new.url) {
             let object = AuditObject::default();
             let refusal = Refusal { operation, object, reason: "webhook_target", detail: None };

@@ -124,7 +124,9 @@ impl Gate {
             Ok(_) => watch.answered(self.clock.now()),
             Err(error) => match health(error) {
                 Some(CallHealth::Healthy) => watch.answered(self.clock.now()),
-                Some(CallHealth::Failed { .. }) => watch.failed(error, self.clock.now()),
+                Some(CallHealth::Failed { .. }) => {
+                    watch.failed(error, self.clock.now());
+                }
                 None => {}
             },
         }

@@ -182,11 +182,6 @@ impl Slots {
         self.state().members.loads()
     }
 
-    /// How many jobs wait for a slot.
-    pub(super) fn waiting(&self) -> usize {
-        self.state().queue.len()
-    }
-
     fn take_or_wait(&self, run: &RunId, wish: Wish) -> Result<Turn, (Ticket, oneshot::Receiver<Turn>)> {
         let now = self.clock.now();
         let mut state = self.state();

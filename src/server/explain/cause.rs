@@ -104,6 +104,7 @@ impl Cause {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Over { .. } => "over",
+            Self::Reused { .. } => "reused",
             Self::NotifyingExecutor { .. } => "notifying_executor",
             Self::AtExecutor { .. } => "at_executor",
             Self::WaitingForChildren { .. } => "waiting_for_children",
@@ -184,6 +185,14 @@ impl Cause {
             | Self::LostByWorker => None,
         }
     }
+}
+
+/// A command of each kind that a person can be shown.
+#[cfg(test)]
+pub(crate) fn suggested_commands() -> Vec<String> {
+    let waits = Cause::WaitingForApproval { approval_id: "node_run_1.1".into() };
+    let parked = Cause::Parked { job: "dispatch".into(), error: "why".into() };
+    [waits, parked, Cause::NoWakeUp].iter().filter_map(Cause::command).collect()
 }
 
 impl fmt::Display for Cause {

@@ -20,6 +20,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use self::cause::suggested_commands;
 pub use self::{
     cause::{Acts, Cause, Reason},
     node::{Below, ExecutorFacts, Facts, ParkedFacts, node_reasons},

@@ -116,14 +116,19 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                     let route = path::locate(method, path, |method, path| {
                         router.lookup_route(method, path.into(), None)
                     });
-                    let is_probe = route.as_ref().is_ok_and(|route| {
-                        Treatment::of_id(&route.endpoint.operation_id).class == Class::Probe
-                    });
-                    let admission = if is_probe {
+                    let class =
+                        route.as_ref().ok().map(|route| Treatment::of_id(&route.endpoint.operation_id).class);
+                    let admission = match class {
                         // From any host: the answer says nothing that is worth a token.
-                        Admission::Exempt
-                    } else {
-                        admit(rqctx.context(), &head, &log).await?
+                        Some(Class::Probe) => Admission::Exempt,
+                        // Only under a name of the server: what the page shows is its own.
+                        Some(Class::Page) => {
+                            own_host(rqctx.context(), &head, &log)?;
+                            Admission::Exempt
+                        }
+                        Some(Class::Public | Class::Read | Class::End | Class::Work) | None => {
+                            admit(rqctx.context(), &head, &log).await?
+                        }
                     };
                     let route = route?;
                     operation = Treatment::name_of(&route.endpoint.operation_id);
@@ -171,17 +176,16 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 };
                 let served = async {
                     // At a panic, dropshot would close the connection.
-                    let served = AssertUnwindSafe(served).catch_unwind().await;
-                    let answer = served.unwrap_or_else(|panic| {
+                    AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| {
                         Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
-                    });
-                    // Never an error of dropshot, which would lose the headers.
-                    answer.unwrap_or_else(|error| {
-                        error.record(operation, &front.folds, &log);
-                        error.into_response()
                     })
                 };
-                let (mut answer, span) = RequestScope::serve(&front.traces, named, served).await;
+                let (answer, span) = RequestScope::serve(&front.traces, named, served).await;
+                // Never an error of dropshot, which would lose the headers.
+                let mut answer = answer.unwrap_or_else(|error| {
+                    error.record(operation, &front.folds, &log);
+                    error.into_response()
+                });
                 if let Some(span) = span.filter(|_| Treatment::is_traced(operation)) {
                     span.record(&front.traces, method.as_str(), operation, answer.status().as_u16());
                 }

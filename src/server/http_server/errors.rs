@@ -162,7 +162,7 @@ impl ApiError {
         self
     }
 
-    pub(super) fn no_such_route() -> Self {
+    pub(crate) fn no_such_route() -> Self {
         Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
     }
 

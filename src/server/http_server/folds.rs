@@ -8,7 +8,7 @@
 //!
 //! **Invariants.** A kind (operation, status, code) has at most two lines in ten
 //! seconds, and none is lost: their numbers add up. The number of kinds that are
-//! told apart is bounded; further ones are one kind.
+//! distinguished is bounded; further ones are one kind.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// The time that one line covers.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The kinds that are told apart.
+/// The kinds that are distinguished.
 const KINDS: usize = 128;
 
 /// What stands for the rest.

@@ -10,6 +10,9 @@ use crate::record::Operation;
 pub(super) enum Class {
     /// Is asked by machines that have no token, and always answered.
     Probe,
+    /// A file of the web page: is asked for by browsers, which have no token yet, and
+    /// always answered.
+    Page,
     /// Does not depend on the caller, and is always answered.
     Public,
     /// Reads one thing: has a reserve, so that an overloaded server can be
@@ -25,7 +28,7 @@ impl Class {
     /// Whether it does not depend on the caller, and needs no place.
     pub(super) fn is_public(self) -> bool {
         match self {
-            Self::Probe | Self::Public => true,
+            Self::Probe | Self::Page | Self::Public => true,
             Self::Read | Self::End | Self::Work => false,
         }
     }
@@ -47,6 +50,9 @@ const PUBLIC: [&str; 2] = ["health", "version"];
 /// authentication without being listed.
 const PROBES: [&str; 2] = ["livez", "readyz"];
 
+/// The files of the web page, which no document has. They are the same for all.
+const PAGE: [&str; 1] = ["page"];
+
 /// The operations that other documents than ours describe: the scrape of metrics.
 const UNDOCUMENTED: [&str; 1] = ["metrics"];
 
@@ -54,7 +60,7 @@ impl Treatment {
     /// The name of the operation in metrics.
     pub(super) fn name_of(id: &str) -> &'static str {
         let known = Operation::ALL.into_iter().map(Operation::as_str);
-        let others = PUBLIC.into_iter().chain(PROBES).chain(UNDOCUMENTED);
+        let others = PUBLIC.into_iter().chain(PROBES).chain(PAGE).chain(UNDOCUMENTED);
         known.chain(others).find(|known| *known == id).unwrap_or("unknown")
     }
 
@@ -71,6 +77,7 @@ impl Treatment {
             Some(operation) => Self::of(operation),
             None if PUBLIC.contains(&id) => Self { class: Class::Public, reads_body: false },
             None if PROBES.contains(&id) => Self { class: Class::Probe, reads_body: false },
+            None if PAGE.contains(&id) => Self { class: Class::Page, reads_body: false },
             None if UNDOCUMENTED.contains(&id) => Self { class: Class::Read, reads_body: false },
             None => Self { class: Class::Work, reads_body: true },
         }
@@ -85,6 +92,7 @@ impl Treatment {
             | Operation::CreateWebhook => (Class::Work, true),
             Operation::StreamRunEvents
             | Operation::StreamNodeRunEvents
+            | Operation::ShowRunEvents
             | Operation::ExportRun
             | Operation::TestWebhook
             | Operation::RedeliverWebhook => (Class::Work, false),
@@ -101,6 +109,10 @@ impl Treatment {
             | Operation::ListBulk
             | Operation::GetBulk
             | Operation::ListBulkResults
+            | Operation::ShowRun
+            | Operation::ShowNodeRun
+            | Operation::WhoAmI
+            | Operation::GetSystem
             | Operation::GetWork
             | Operation::ListAudit
             | Operation::ListWebhooks

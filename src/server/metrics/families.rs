@@ -96,7 +96,7 @@ families! {
     EXECUTOR_IN_FLIGHT = Gauge "arp_executor_slots_in_use" ["executor", "member"] "Concurrent calls";
     EXECUTOR_WAITING = Gauge "arp_executor_slots_waiting" ["executor"] "Node runs that wait for a free slot";
     EXECUTOR_LEFT_ALONE = Counter "arp_executor_left_alone_total" ["executor", "member"]
-        "How often it failed so many times in a row that it was left alone";
+        "How often it failed several times in a row and was left alone";
     EXECUTOR_BREAKER_OPEN = Gauge "arp_executor_breaker_open" ["executor", "member"]
         "1 while the circuit breaker is open or half open";
 

@@ -41,7 +41,7 @@ struct AuditItem {
     run_id: Option<RunId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node_run_id: Option<NodeRunId>,
-    outcome: Outcome,
+    outcome: RecordOutcome,
     /// The code of a refusal
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -59,7 +59,7 @@ struct AuditItem {
 /// Whether it was done, or a rule refused it
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum RecordOutcome {
     Applied,
     Refused,
 }
@@ -79,7 +79,7 @@ struct AuditQuery {
     actor: Option<String>,
     /// The operation id, or what the coordinator did itself
     operation: Option<String>,
-    outcome: Option<Outcome>,
+    outcome: Option<RecordOutcome>,
     /// At this time or later
     after: Option<Timestamp>,
     /// Before this time
@@ -128,8 +128,8 @@ fn filter(query: AuditQuery) -> Result<AuditFilter, ApiError> {
         actor,
         operation: operation.map(named).transpose()?,
         outcome: outcome.map(|outcome| match outcome {
-            Outcome::Applied => AuditOutcome::Applied,
-            Outcome::Refused => AuditOutcome::Refused,
+            RecordOutcome::Applied => AuditOutcome::Applied,
+            RecordOutcome::Refused => AuditOutcome::Refused,
         }),
     })
 }
@@ -148,8 +148,8 @@ impl From<AuditEntry> for AuditItem {
             run_id,
             node_run_id,
             outcome: match outcome {
-                AuditOutcome::Applied => Outcome::Applied,
-                AuditOutcome::Refused => Outcome::Refused,
+                AuditOutcome::Applied => RecordOutcome::Applied,
+                AuditOutcome::Refused => RecordOutcome::Refused,
             },
             reason,
             detail,

@@ -4,7 +4,7 @@
 use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
-use super::{approvals, audit, bulk, evidence, explain, reruns, runs, webhooks, work};
+use super::{approvals, audit, bulk, evidence, explain, records, reruns, runs, system, ui, webhooks, work};
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
     metrics,
@@ -22,6 +22,9 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         reruns::register(&mut api)?;
         bulk::register(&mut api)?;
         explain::register(&mut api)?;
+        records::register(&mut api)?;
+        system::register(&mut api)?;
+        ui::register(&mut api)?;
         work::register(&mut api)?;
         audit::register(&mut api)?;
         evidence::register(&mut api)?;

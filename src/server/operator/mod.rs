@@ -4,8 +4,9 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, audit, evidence, explain, runs, webhooks, work,
-//!                        with model and paging
+//!                     └─ approvals, audit, evidence, explain, records, runs, system,
+//!                        webhooks, work, with model and paging
+//!   ui                the web page, which is their caller
 //!   openapi           the document, from which the client of the commands is made
 //! ```
 //!
@@ -23,8 +24,11 @@ mod explain;
 mod model;
 pub mod openapi;
 mod paging;
+mod records;
 mod reruns;
 mod runs;
+mod system;
+pub mod ui;
 mod webhooks;
 mod work;
 

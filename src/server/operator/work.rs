@@ -272,7 +272,8 @@ impl From<ExecutorView> for Executor {
 
 impl From<MemberReport> for Member {
     fn from(member: MemberReport) -> Self {
-        let MemberReport { name, breaker, troubled: _, in_flight, slots, open_until, last_error } = member;
+        let MemberReport { name, breaker, troubled: _, in_flight, slots, outages: _, open_until, last_error } =
+            member;
         Self {
             name,
             slots: number(slots),

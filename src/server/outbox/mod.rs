@@ -54,7 +54,7 @@ use slog::{Logger, o};
 pub use self::health::ARTIFACT_STORE;
 use self::{
     events::Events,
-    objects::Objects,
+    objects::{Objects, TracedStore},
     probe::Probe,
     pump::{PumpParts, StoreState},
 };
@@ -64,6 +64,7 @@ use crate::{
     runtime::tasks::TaskSet,
     services::Stores,
     time::{Clock, within},
+    traces::Traces,
     types::RunId,
 };
 
@@ -79,6 +80,8 @@ pub struct Parts {
     /// The pumps are among these tasks. When they are to stop, they first send
     /// what can be sent.
     pub tasks: TaskSet,
+    /// Calls of the Run Store belong to those of their runs.
+    pub traces: Traces,
     pub log: Logger,
 }
 
@@ -94,7 +97,7 @@ pub struct Outbox {
 impl Outbox {
     /// Starts the pumps. They begin with what an earlier process has left.
     pub fn begin(parts: Parts) -> Arc<Self> {
-        let Parts { journal, stores, clock, wait, hosts, tasks, log } = parts;
+        let Parts { journal, stores, clock, wait, hosts, tasks, traces, log } = parts;
         let probe = Probe::start(stores.clone(), Arc::clone(&clock), &tasks);
         let (objects, events) = (Arc::<StoreState>::default(), Arc::<StoreState>::default());
         let pump_parts = |store: &Arc<StoreState>, to: &'static str, host: String| PumpParts {
@@ -107,7 +110,7 @@ impl Outbox {
         };
         let to_run_store = Arc::new(Objects {
             parts: pump_parts(&objects, "run_store", hosts.0),
-            runs: stores.runs,
+            to: TracedStore { runs: stores.runs, traces },
             events: Arc::clone(&events),
         });
         let to_event_stream = Arc::new(Events {

@@ -35,7 +35,8 @@ use crate::{
     runtime::tasks::panic_message,
     services::RunStore,
     time::Timestamp,
-    types::{NodeRunId, RunId},
+    traces::{Current, Traces, current},
+    types::{NodeRun, NodeRunId, RunId},
 };
 
 /// How long a call that broke off may still take effect.
@@ -47,7 +48,7 @@ const REMEMBERED: usize = 10_000;
 /// The pump's destination for objects.
 pub(super) struct Objects {
     pub(super) parts: PumpParts,
-    pub(super) runs: RunStore,
+    pub(super) to: TracedStore,
     /// Events wait for their objects.
     pub(super) events: Arc<StoreState>,
 }
@@ -158,9 +159,10 @@ impl Destination for Objects {
             object.sending = Some(std::mem::take(&mut object.owed));
             // After a call that broke off, it is unknown what the store has.
             let known = if object.doubt.is_some() { None } else { content.get(&key).copied() };
-            let (journal, runs, new) = (Arc::clone(&self.parts.journal), self.runs.clone(), object.new);
+            let (to, new) = (self.to.clone(), object.new);
+            let journal = Arc::clone(&self.parts.journal);
             let send = async move {
-                let sent = AssertUnwindSafe(send(&*journal, &runs, &key, new, known)).catch_unwind().await;
+                let sent = AssertUnwindSafe(to.send(&*journal, &key, new, known)).catch_unwind().await;
                 let outcome = match sent {
                     Ok(outcome) => outcome.unwrap_or_else(Outcome::Unread),
                     // Contained, so that one object does not end the pump again and again.
@@ -258,33 +260,53 @@ fn retry(state: &mut PumpState<Objects>, key: Key, sent: Vec<OutboxId>, now: Tim
     state.retry(key, tries, &run, now, cap);
 }
 
-/// Sends an object as it is now.
-async fn send(
-    journal: &dyn Journal,
-    runs: &RunStore,
-    key: &Key,
-    new: bool,
-    known: Option<u64>,
-) -> Result<Outcome, JournalError> {
-    let (content, saved) = match key {
-        Key::Run(id) => {
-            let Some(record) = journal.run_fetch(id).await? else { return Ok(Outcome::Same) };
-            let content = hash(&record.run);
-            if known == Some(content) {
-                return Ok(Outcome::Same);
+/// The Run Store, and the traces that calls of it belong to.
+#[derive(Clone)]
+pub(super) struct TracedStore {
+    pub(super) runs: RunStore,
+    pub(super) traces: Traces,
+}
+
+impl TracedStore {
+    /// Sends an object as it is now.
+    async fn send(
+        &self,
+        journal: &dyn Journal,
+        key: &Key,
+        new: bool,
+        known: Option<u64>,
+    ) -> Result<Outcome, JournalError> {
+        let (content, saved) = match key {
+            Key::Run(id) => {
+                let Some(record) = journal.run_fetch(id).await? else { return Ok(Outcome::Same) };
+                let content = hash(&record.run);
+                if known == Some(content) {
+                    return Ok(Outcome::Same);
+                }
+                let current = self.traces.of_run(id, record.trace.as_deref());
+                (content, current::scope(current, self.runs.run_save(&record.run, new)).await)
             }
-            (content, runs.run_save(&record.run, new).await)
-        }
-        Key::Node(id) => {
-            let Some(record) = journal.node_fetch(id).await? else { return Ok(Outcome::Same) };
-            let content = hash(&record.node);
-            if known == Some(content) {
-                return Ok(Outcome::Same);
+            Key::Node(id) => {
+                let Some(record) = journal.node_fetch(id).await? else { return Ok(Outcome::Same) };
+                let content = hash(&record.node);
+                if known == Some(content) {
+                    return Ok(Outcome::Same);
+                }
+                let current = self.of_node(journal, &record.node).await?;
+                (content, current::scope(current, self.runs.node_run_save(&record.node, new)).await)
             }
-            (content, runs.node_run_save(&record.node, new).await)
+        };
+        Ok(saved.map_or_else(Outcome::Refused, |()| Outcome::Saved(content)))
+    }
+
+    /// Without traces, the run is not read for this.
+    async fn of_node(&self, journal: &dyn Journal, node: &NodeRun) -> Result<Option<Current>, JournalError> {
+        if !self.traces.is_on() {
+            return Ok(None);
         }
-    };
-    Ok(saved.map_or_else(Outcome::Refused, |()| Outcome::Saved(content)))
+        let run = journal.run_fetch(&node.run_id).await?;
+        Ok(run.and_then(|run| self.traces.of_run(&node.run_id, run.trace.as_deref())))
+    }
 }
 
 /// A hash of the JSON that is sent.

@@ -34,6 +34,11 @@ pub enum Operation {
     GetBulk,
     ListBulkResults,
     AbortBulk,
+    ShowRun,
+    ShowNodeRun,
+    ShowRunEvents,
+    WhoAmI,
+    GetSystem,
     GetWork,
     ListAudit,
     ExportRun,
@@ -56,7 +61,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 40] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -82,6 +87,11 @@ impl Operation {
         Self::GetBulk,
         Self::ListBulkResults,
         Self::AbortBulk,
+        Self::ShowRun,
+        Self::ShowNodeRun,
+        Self::ShowRunEvents,
+        Self::WhoAmI,
+        Self::GetSystem,
         Self::GetWork,
         Self::ListAudit,
         Self::ExportRun,
@@ -127,6 +137,11 @@ impl Operation {
             | Self::GetBulk
             | Self::ListBulkResults
             | Self::AbortBulk
+            | Self::ShowRun
+            | Self::ShowNodeRun
+            | Self::ShowRunEvents
+            | Self::WhoAmI
+            | Self::GetSystem
             | Self::GetWork
             | Self::ListAudit
             | Self::ExportRun
@@ -173,6 +188,11 @@ impl Operation {
             Self::GetBulk => "get_bulk",
             Self::ListBulkResults => "list_bulk_results",
             Self::AbortBulk => "abort_bulk",
+            Self::ShowRun => "show_run",
+            Self::ShowNodeRun => "show_node_run",
+            Self::ShowRunEvents => "show_run_events",
+            Self::WhoAmI => "who_am_i",
+            Self::GetSystem => "get_system",
             Self::GetWork => "get_work",
             Self::ListAudit => "list_audit",
             Self::ExportRun => "export_run",

@@ -55,7 +55,7 @@ pub struct Webhook {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptSecret {
-    /// As it is: whoever can read the journal has it.
+    /// As it is: each reader of the journal has it.
     Plain(String),
     /// Encrypted with the operator's key.
     Sealed(String),

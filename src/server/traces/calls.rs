@@ -129,12 +129,12 @@ pub(crate) struct CallSpan {
 
 impl CallSpan {
     /// Makes a call within a span of its own, where the current trace is recorded.
-    /// `told` says what came of it.
+    /// `noted` notes what came of it.
     pub(crate) async fn call<F: Future>(
         traces: &Traces,
         name: &str,
         call: F,
-        told: impl FnOnce(&F::Output, &mut Span),
+        noted: impl FnOnce(&F::Output, &mut Span),
     ) -> F::Output {
         let under_way = traces.tracer().zip(current::get()).filter(|(_, current)| current.flags.is_sampled());
         let Some((tracer, above)) = under_way else { return call.await };
@@ -148,11 +148,11 @@ impl CallSpan {
             began: tracer.clock.now(),
         };
         let answer = current::scope(Some(current), call).await;
-        span.end(tracer.clock.now(), |span| told(&answer, span));
+        span.end(tracer.clock.now(), |span| noted(&answer, span));
         answer
     }
 
-    fn end(self, now: Timestamp, told: impl FnOnce(&mut Span)) {
+    fn end(self, now: Timestamp, noted: impl FnOnce(&mut Span)) {
         let Self { traces, current, parent, name, began } = self;
         let Some(span_id) = current.span_id else { return };
         let mut span = Span {
@@ -169,7 +169,7 @@ impl CallSpan {
             events: Vec::new(),
             links: Vec::new(),
         };
-        told(&mut span);
+        noted(&mut span);
         traces.ended(vec![Ended::Span(Box::new(span))]);
     }
 }

@@ -76,6 +76,6 @@ mod tests {
         }
         assert_eq!(ids.len(), 22);
         // The same in every process, and in every version: traces are continued.
-        assert_eq!(attempt(&trace, &"a".into(), 1).to_string(), "PINNED");
+        assert_eq!(attempt(&trace, &"a".into(), 1).to_string(), "966bc422743fdf85");
     }
 }

@@ -108,8 +108,10 @@ impl Pump {
         self.replay().await;
         loop {
             self.batch_or_time().await;
-            while !self.queue.is_empty() {
-                self.send_batch().await;
+            // What comes meanwhile waits for more.
+            let mut due = self.queue.len();
+            while due > 0 || self.stopping.is_cancelled() && !self.queue.is_empty() {
+                due = due.saturating_sub(self.send_batch().await);
             }
             if self.stopping.is_cancelled() && self.queue.is_empty() {
                 // Nothing is decided any more.
@@ -131,8 +133,10 @@ impl Pump {
         }
     }
 
-    pub(super) async fn send_batch(&self) {
+    /// Sends the next batch, and returns its size.
+    pub(super) async fn send_batch(&self) -> usize {
         let batch = self.queue.take();
+        let size = batch.len();
         let newest = batch.iter().map(Ended::at).max();
         let mut spans = Vec::with_capacity(batch.len());
         for ended in batch {
@@ -149,6 +153,7 @@ impl Pump {
         }
         let mut state = self.state.lock();
         state.newest = state.newest.max(newest);
+        size
     }
 
     async fn send(&self, spans: &[Span]) {

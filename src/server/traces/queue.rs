@@ -40,8 +40,12 @@ impl Queue {
         waiting.drain(..count).collect()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.lock().is_empty()
+        self.len() == 0
     }
 
     pub(super) fn has_batch(&self) -> bool {

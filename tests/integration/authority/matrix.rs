@@ -115,6 +115,11 @@ impl Scene {
                 | Operation::GetBulk
                 | Operation::ListBulkResults
                 | Operation::AbortBulk
+                | Operation::ShowRun
+                | Operation::ShowNodeRun
+                | Operation::ShowRunEvents
+                | Operation::WhoAmI
+                | Operation::GetSystem
                 | Operation::GetWork
                 | Operation::ListAudit
                 | Operation::ExportRun

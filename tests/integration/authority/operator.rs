@@ -109,6 +109,15 @@ async fn ask(
         Operation::GetBulk => caller.operate("GET", "/x/bulk/nowhere", &Value::Null).await,
         Operation::ListBulkResults => caller.operate("GET", "/x/bulk/nowhere/results", &Value::Null).await,
         Operation::AbortBulk => caller.operate("POST", "/x/bulk/nowhere:abort", &reason).await,
+        Operation::ShowRun => caller.operate("GET", &format!("/x/runs/{}", scene.run), &Value::Null).await,
+        Operation::ShowNodeRun => {
+            caller.operate("GET", &format!("/x/node-runs/{}", scene.node), &Value::Null).await
+        }
+        Operation::ShowRunEvents => {
+            caller.operate("GET", &format!("/x/runs/{}/events", scene.run), &Value::Null).await
+        }
+        Operation::WhoAmI => caller.operate("GET", "/x/me", &Value::Null).await,
+        Operation::GetSystem => caller.operate("GET", "/x/system", &Value::Null).await,
         Operation::GetWork => caller.operate("GET", "/x/work", &Value::Null).await,
         Operation::ListAudit => {
             caller.operate("GET", &format!("/x/audit?run_id={}", scene.run), &Value::Null).await
@@ -145,8 +154,7 @@ async fn ask(
 /// The status of an answer; `none` for a list that does not have the approval.
 fn shown(answer: &Answer) -> String {
     let expected = match answer.status {
-        // Lines.
-        200 if answer.text.starts_with("{\"part\"") => return "200".into(),
+        200 if answer.header("content-type") == Some("application/x-ndjson") => return "200".into(),
         201 | 204 => return answer.status.to_string(),
         // The webhook exists, and has no such delivery.
         404 if answer.body()["error"]["code"] == "webhook_delivery_not_found" => return "202".into(),

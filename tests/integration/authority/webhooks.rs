@@ -55,5 +55,11 @@ async fn webhook_of_a_tenant_reports_its_own_runs_only() {
     })
     .await;
     assert_eq!(receiver.reports().len(), 1);
+    // One tenant cannot take the places of others.
+    for _ in 1..20 {
+        assert_eq!(acme.operate("POST", "/x/webhooks", &request(json!({}))).await.status, 201);
+    }
+    acme.operate("POST", "/x/webhooks", &request(json!({}))).await.refused(409, "webhook_limit_exceeded");
+    assert_eq!(beta.operate("POST", "/x/webhooks", &request(json!({}))).await.status, 201);
     t.stop().await;
 }

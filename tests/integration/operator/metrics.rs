@@ -54,9 +54,9 @@ async fn metrics_tell_what_runs_have_done() {
     let read = reads(&t, "arp_cancel_notifications_total{outcome=\"acknowledged\"}", 1.0).await;
     for (series, value) in [
         ("arp_runs_started_total", 5.0),
-        ("arp_runs_completed_total{state=\"succeeded\"}", 3.0),
-        ("arp_runs_completed_total{state=\"failed\"}", 1.0),
-        ("arp_runs_completed_total{state=\"canceled\"}", 1.0),
+        ("arp_runs_completed_total{state=\"succeeded\",error_code=\"\"}", 3.0),
+        ("arp_runs_completed_total{state=\"failed\",error_code=\"handler_error\"}", 1.0),
+        ("arp_runs_completed_total{state=\"canceled\",error_code=\"\"}", 1.0),
         ("arp_run_duration_seconds_count{state=\"succeeded\"}", 3.0),
         ("arp_node_runs_created_total{kind=\"atomic\"}", 5.0),
         ("arp_node_runs_completed_total{kind=\"atomic\",state=\"succeeded\",error_code=\"\"}", 3.0),

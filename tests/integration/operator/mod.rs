@@ -4,22 +4,23 @@
 //! - `approvals`: the list, its pages, decisions.
 //! - `runs`: lists and counts of runs, the tree of one.
 //! - `reruns`: runs that repeat others; `bulk`: the same done to many runs.
-//! - `commands`, `steering`: the commands that use it.
+//! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
-//! - `commands`: the commands that use it.
 //! - `work`: the work of all runs, runs that need attention, labels.
 //! - `records`: the audit trail, evidence.
 //! - `metrics`: what Prometheus scrapes.
+//! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
 mod bulk;
 mod commands;
 mod listener;
 mod metrics;
+mod page;
 mod records;
 mod reruns;
+mod run_commands;
 mod runs;
-mod steering;
 mod terminal;
 mod work;
 

@@ -84,6 +84,9 @@ async fn report_outlives_a_kill_with_the_same_id() {
     let run = process.run_start("run-1", "atomic.echo").await;
     process.run_ended(&run.id).await;
     let before = receiver.received("org.arp.run.completed", 1).await.remove(0);
+    // The log names neither the secret nor what the target said it is.
+    process.logged("webhook target did not accept a report, will retry", 1).await;
+    assert!(!process.has_logged(secret(&webhook)) && !process.has_logged("hunter2"));
     process.start_kill();
     process.kill().await;
     receiver.answer(204);
@@ -101,12 +104,8 @@ async fn report_outlives_a_kill_with_the_same_id() {
     assert_eq!(after.header("webhook-id"), before.header("webhook-id"));
     assert_eq!(after.body, before.body);
     assert!(after.is_signed(secret(&webhook)));
-    // The log names neither the secret nor what the target said it is.
-    process.logged("webhook target accepts reports again", 1).await;
     let ended = process.terminate().await;
-    for said in [secret(&webhook), "hunter2"] {
-        assert!(!ended.stdout.contains(said), "{}", ended.stdout);
-    }
+    assert!(!ended.stdout.contains(secret(&webhook)), "{}", ended.stdout);
     let checked = program.command(&["journal", "check"]).await;
     assert_eq!(checked.code, Some(0), "{checked:?}");
 }

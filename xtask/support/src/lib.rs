@@ -5,10 +5,12 @@
 //!  workspace      where it is, its files, its cargo
 //!  pinned_folder  folders below `target/`, made from pinned files
 //!     ├─ venv     the Python environments of `tests/stack`
-//!     └─ openid   its OpenID provider, a Node program
+//!     ├─ openid   its OpenID provider, a Node program
+//!     └─ browser  Chromium and axe, for `tests/ui`
 //!  process        a child process: its log, and its end with ours
 //! ```
 
+pub mod browser;
 pub mod openid;
 pub mod pinned_folder;
 pub mod process;

@@ -19,4 +19,5 @@ pub mod schemathesis;
 pub mod services;
 pub mod sim;
 pub mod tidy;
+pub mod ui;
 pub mod upgrade_sdk;

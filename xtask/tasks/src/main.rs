@@ -5,7 +5,9 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
-use xtask::{check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, tidy, upgrade_sdk};
+use xtask::{
+    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, tidy, ui, upgrade_sdk,
+};
 use xtask_support::venv;
 
 /// The project's own tools.
@@ -37,6 +39,8 @@ enum Command {
     Stack(Forwarded),
     /// Check imports, names, words, the size of files, and what must not be in them.
     Tidy(tidy::Args),
+    /// Test the web page in a real browser.
+    Ui(ui::Args),
     /// Move to another version of the official specification: what changes, our documents, what breaks.
     UpgradeSdk(upgrade_sdk::Args),
     /// Create the Python environment that the tests against the real services need.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args),
         Command::Stack(Forwarded { args }) => other_crates::STACK.run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Ui(args) => ui::run(&args),
         Command::UpgradeSdk(args) => upgrade_sdk::run(&args),
         Command::Venv(VenvArgs { print }) => venv::run(print),
     };

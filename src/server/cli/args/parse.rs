@@ -24,6 +24,13 @@ impl Since {
     }
 }
 
+/// `K=V`
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) =
+        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("not of the form K=V")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 pub(super) fn base_url(text: &str) -> Result<HttpUrl, String> {
     HttpUrl::base(text).ok_or_else(|| "not an http:// or https:// URL without a query".to_owned())
 }

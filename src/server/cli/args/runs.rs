@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use super::{
     change::{Change, Runs},
     output::{Form, Listed, Shown},
-    parse::{Since, since},
+    select::Select,
     target::{OperatorTarget, Servers},
 };
-use crate::types::{NodeRunId, RunId, RunState};
+use crate::types::{NodeRunId, RunId};
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum RunsCommand {
@@ -82,16 +82,32 @@ pub enum RunsCommand {
         #[command(flatten)]
         servers: Servers,
     },
+    /// Write all that is recorded about a run to a file that shows changes
+    Export {
+        run: RunId,
+        /// Destination, which must not exist; without it, stdout
+        #[arg(short = 'O', long, value_name = "FILE")]
+        output_file: Option<PathBuf>,
+        #[command(flatten)]
+        shown: Shown,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
     /// Check that an exported run is whole and unchanged; needs no server
     Verify {
-        /// A file that `journal export` made
+        /// A file that `runs export` or `journal export` made
         file: PathBuf,
         /// The hash that the export printed: without it, a file that was written again from the start is not noticed
         #[arg(long, value_name = "HASH")]
         hash: Option<String>,
     },
     /// Show where two exported runs part; needs no server
-    Diff { first: PathBuf, second: PathBuf },
+    Diff {
+        /// A file that `runs export` or `journal export` made
+        first: PathBuf,
+        /// Another one
+        second: PathBuf,
+    },
 }
 
 /// Which events, and how.
@@ -106,37 +122,4 @@ pub struct ReadEvents {
     /// Format [default: table on a terminal, otherwise json]
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Form>,
-}
-
-/// Which runs.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Select {
-    /// Only in this state: running, succeeded, failed, canceled
-    #[arg(long, value_name = "STATE", value_parser = state)]
-    pub state: Option<RunState>,
-    /// Only with a root of this type
-    #[arg(long, value_name = "NODE_TYPE")]
-    pub node_type: Option<String>,
-    /// Only of this tenant
-    #[arg(long, value_name = "TENANT")]
-    pub tenant: Option<String>,
-    /// Only of this owner
-    #[arg(long, value_name = "SUBJECT")]
-    pub owner: Option<String>,
-    /// Only if the root ended with this error
-    #[arg(long, value_name = "CODE")]
-    pub error_code: Option<String>,
-    /// Only if started at this time or later, such as 2026-11-28T12:00:00Z, or this long ago, such as 12h
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    pub since: Option<Since>,
-    /// Only if started before this time
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    pub before: Option<Since>,
-    /// Only if the id begins so
-    #[arg(long, value_name = "PREFIX")]
-    pub id_prefix: Option<String>,
-}
-
-fn state(text: &str) -> Result<RunState, String> {
-    text.parse().map_err(|_| "not a state of a run: running, succeeded, failed or canceled".to_owned())
 }

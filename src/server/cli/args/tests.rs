@@ -142,6 +142,18 @@ fn help_matches_the_golden_files() {
     expectorate::assert_contents("tests/output/help-short.txt", &short);
 }
 
+/// What `explain` prints can be typed as it is.
+#[test]
+fn suggested_commands_are_understood() {
+    let commands = crate::explain::suggested_commands();
+    assert!(commands.len() >= 2, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        let understood = Cli::try_parse_from(&words);
+        assert!(understood.is_ok(), "{command}: {:?}", understood.err().map(|error| error.to_string()));
+    }
+}
+
 /// `docs/command-line.md`, from the same definitions as the help.
 #[test]
 fn documented_command_line_is_the_help() {

@@ -23,6 +23,7 @@ pub(super) fn intro(places: &Places<'_>) -> String {
 
   coordinator  {url}
   operator     {operator}  (its operator API)
+  web page     {operator}/ui
   executors    {executors}  (atomic and composite, scripted)
   journal      {}{removed}
 
@@ -53,7 +54,11 @@ pub(super) fn next_steps(url: &str, operator: &str, run: &RunId) -> String {
     let nap = start("nap-1", story::NAP, r#"{"seconds": 120}"#);
     format!(
         "
-The server keeps running. In another terminal:
+The server keeps running. Its web page, with the run shown above:
+
+  {operator}/ui#/runs/{run}
+
+In another terminal:
 
   # The health report; whether the server takes requests
   curl {url}/v1/health

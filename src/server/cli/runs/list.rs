@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::super::{
-    args::{Form, Listed, Select, Shown},
+    args::{BasicSelect, Form, Listed, Select, Shown},
     exit::{Exit, Failure},
     listing::{self, Found, Identified, Row, lines, pages},
     live::Screen,
@@ -69,11 +69,14 @@ async fn found(
 ) -> Result<Found<RunEntry>, RemoteError> {
     let client = remote.client();
     let (since, before) = times(select, now);
-    let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let (labels, attention) = (labels(select), flag(select.attention));
+    let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
+            attention,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             Some(wanted),
             node_type.as_deref(),
             owner.as_deref(),
@@ -103,13 +106,16 @@ pub(super) async fn count(
     }
     let client = remote.client();
     let (since, before) = times(select, now);
-    let Select { state, node_type, tenant, owner, error_code, since: _, before: _, id_prefix } = select;
+    let (labels, attention) = (labels(select), flag(select.attention));
+    let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
         let call = client.call(client.count_runs(
+            attention,
             CountBy::State,
             error_code.as_deref(),
             id_prefix.as_deref(),
+            &labels,
             None,
             node_type.as_deref(),
             owner.as_deref(),
@@ -140,12 +146,22 @@ pub(super) async fn count(
 }
 
 fn times(select: &Select, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
-    (select.since.map(|since| since.from(now)), select.before.map(|before| before.from(now)))
+    (select.basic.since.map(|since| since.from(now)), select.basic.before.map(|before| before.from(now)))
+}
+
+/// What the API calls them, as members of the query.
+fn labels(select: &Select) -> BTreeMap<String, String> {
+    select.labels.iter().map(|(key, value)| (format!("label.{key}"), value.clone())).collect()
+}
+
+/// Absent, or true: no flag asks for the opposite.
+fn flag(is_given: bool) -> Option<bool> {
+    is_given.then_some(true)
 }
 
 impl Row for RunEntry {
     const HEADS: &'static [&'static str] =
-        &["RUN", "STATE", "NODE TYPE", "STARTED", "ENDED", "TENANT", "OWNER", "ERROR"];
+        &["RUN", "STATE", "NODE TYPE", "STARTED", "ENDED", "TENANT", "OWNER", "ERROR", "ATTENTION"];
 
     fn row(&self) -> Vec<String> {
         let owner = self.owner.as_ref();
@@ -158,6 +174,7 @@ impl Row for RunEntry {
             owner.and_then(|owner| owner.tenant.clone()).unwrap_or_default(),
             owner.map(|owner| owner.subject.clone()).unwrap_or_default(),
             self.error_code.clone().unwrap_or_default(),
+            self.attention.map(|attention| attention.to_string()).unwrap_or_default(),
         ]
     }
 }

@@ -1,13 +1,14 @@
 //! `runs`: what the operator API and the API say about runs, and what is done to them.
 //!
 //! ```text
-//!   list, count, tree ─────▶ operator API          explain ─▶ cli::explain
-//!   get, tree -f ──────────▶ both                  verify, diff ─▶ cli::evidence
-//!   events, cancel ────────▶ API
+//!   list, count, tree, export ─────▶ operator API      explain ─▶ cli::explain
+//!   get, tree -f ──────────────────▶ both
+//!   events, cancel ────────────────▶ API               verify, diff ─▶ cli::evidence
 //! ```
 
 mod change;
 mod events;
+mod export;
 mod follow;
 mod get;
 mod list;
@@ -65,6 +66,11 @@ pub(super) fn runs(command: &RunsCommand, flags: &Flags) -> Result<Exit, Failure
         }
         RunsCommand::Cancel { runs, change, servers } => {
             with_both(servers, flags, async |both, printer| change::cancel(both, printer, runs, change).await)
+        }
+        RunsCommand::Export { run, output_file, shown, target } => {
+            with_operator(target, async |remote, printer| {
+                export::export(remote, printer, run, output_file.as_deref(), *shown).await
+            })
         }
         RunsCommand::Verify { file, hash } => {
             evidence::verify(file, hash.as_deref(), &mut io::stdout()).map_err(failed)

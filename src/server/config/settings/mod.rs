@@ -96,7 +96,7 @@ pub struct Settings {
     pub calls: CallLimits,
     /// The time limit of a shutdown.
     pub shutdown_timeout: Duration,
-    /// Health is degraded when work has waited for longer than this. `None`: never.
+    /// Health is degraded when work has waited longer than this. `None`: never.
     pub waiting_degraded_after: Option<Duration>,
     /// `None`: there are no traces.
     pub traces: Option<TraceSettings>,

@@ -77,6 +77,11 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::ListAttempts
         | Operation::ExplainRun
         | Operation::ExplainNodeRun
+        | Operation::ShowRun
+        | Operation::ShowNodeRun
+        | Operation::ShowRunEvents
+        | Operation::WhoAmI
+        | Operation::GetSystem
         | Operation::ListAudit
         | Operation::ExportRun
         | Operation::ListBulk
@@ -174,6 +179,37 @@ impl Authority {
     /// of lists.
     pub(crate) fn may_read(&self, caller: &Principal, owner: Option<&Identity>) -> bool {
         self.judge(caller, Reach::Read, owner).is_ok()
+    }
+
+    /// Whether the caller may do this with any run at all: with one of its own, or one
+    /// of another in its tenant. Each run is judged again.
+    pub(crate) fn may_ever(&self, caller: &Principal, operation: Operation) -> bool {
+        if let Some(judged) = executor_may(caller, operation, None) {
+            return judged.is_ok();
+        }
+        if let Some(judged) = self.webhooks_of(caller, operation) {
+            return judged;
+        }
+        let own = caller.identity();
+        // A subject that no token has, since they are not empty.
+        let colleague = Identity { subject: String::new(), ..own.clone() };
+        let reach = rule(operation).reach;
+        [own, &colleague].into_iter().any(|owner| self.judge(caller, reach, Some(owner)).is_ok())
+    }
+
+    /// Whether the caller may do this with webhooks; `None`: it is about something else.
+    fn webhooks_of(&self, caller: &Principal, operation: Operation) -> Option<bool> {
+        let is_about_webhooks = matches!(
+            operation,
+            Operation::CreateWebhook
+                | Operation::ListWebhooks
+                | Operation::GetWebhook
+                | Operation::DeleteWebhook
+                | Operation::TestWebhook
+                | Operation::ListWebhookDeliveries
+                | Operation::RedeliverWebhook
+        );
+        is_about_webhooks.then(|| self.judge_webhooks(caller).is_ok())
     }
 
     /// Whether the caller is an administrator, or a client that acts for others.

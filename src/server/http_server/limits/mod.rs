@@ -128,7 +128,7 @@ impl Limits {
         let reserve = match class {
             Class::Read => Some(&self.reads),
             Class::End => Some(&self.ends),
-            Class::Work | Class::Public | Class::Probe => None,
+            Class::Work | Class::Public | Class::Page | Class::Probe => None,
         };
         let place = take(&self.requests.free).or_else(|| reserve.and_then(take));
         place.ok_or_else(|| self.overloaded(&self.requests, log))

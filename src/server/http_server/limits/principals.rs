@@ -94,7 +94,7 @@ impl Account {
         match class {
             Class::Read => Some(Self::Reads),
             Class::End => Some(Self::Ends),
-            Class::Work | Class::Public | Class::Probe => None,
+            Class::Work | Class::Public | Class::Page | Class::Probe => None,
         }
     }
 }

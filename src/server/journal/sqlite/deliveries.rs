@@ -41,18 +41,12 @@ pub(super) fn waiting(
     connection: &Connection,
     webhook: &str,
 ) -> Result<(u64, Option<Timestamp>), JournalError> {
-    let count: i64 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = ? AND next_at IS NOT NULL",
-        )?
-        .query_one([webhook], |row| row.get(0))?;
-    let oldest: Option<i64> = connection
-        .prepare_cached(
-            "SELECT created_at FROM webhook_deliveries WHERE webhook_id = ? AND next_at IS NOT NULL
-             ORDER BY id LIMIT 1",
-        )?
-        .query_row([webhook], |row| row.get(0))
-        .optional()?;
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*), min(created_at) FROM webhook_deliveries
+         WHERE webhook_id = ? AND next_at IS NOT NULL",
+    )?;
+    let (count, oldest): (i64, Option<i64>) =
+        statement.query_one([webhook], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok((natural(count)?, oldest.map(Timestamp::from_micros)))
 }
 

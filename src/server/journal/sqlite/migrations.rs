@@ -288,11 +288,13 @@ const SCHEMA_8: &str = "
 /// Webhooks: what is not looked at yet, the subscriptions, and what their targets have
 /// yet to accept.
 ///
-/// - A delivery with a `next_at` waits, one without was given up.
+/// - A delivery with a `next_at` waits, one without was given up. There are at most some
+///   thousands of each subscription, so there is one index: an empty table or index is a
+///   page of every journal.
 /// - Without subscriptions all of these tables stay empty, and no commit touches them.
 const WEBHOOKS: &str = "
     CREATE TABLE notices (
-        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        id          INTEGER PRIMARY KEY,
         at          INTEGER NOT NULL,
         body        TEXT NOT NULL
     ) STRICT;
@@ -304,8 +306,8 @@ const WEBHOOKS: &str = "
         PRIMARY KEY (executor, member)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE webhooks (
-        id              INTEGER PRIMARY KEY AUTOINCREMENT,
-        webhook_id      TEXT NOT NULL UNIQUE,
+        webhook_id      TEXT PRIMARY KEY NOT NULL,
+        created_at      INTEGER NOT NULL,
         body            TEXT NOT NULL,
         last_success_at INTEGER,
         failing_since   INTEGER,
@@ -314,7 +316,7 @@ const WEBHOOKS: &str = "
         paused_until    INTEGER,
         disabled_at     INTEGER,
         dropped         INTEGER NOT NULL DEFAULT 0 CHECK (dropped >= 0)
-    ) STRICT;
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE webhook_deliveries (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         webhook_id  TEXT NOT NULL,
@@ -326,8 +328,7 @@ const WEBHOOKS: &str = "
         next_at     INTEGER,
         last_error  TEXT
     ) STRICT;
-    CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_id, id);
-    CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at) WHERE next_at IS NOT NULL;
+    CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at, created_at);
 ";
 
 /// Labels of runs, and how many runs there are.

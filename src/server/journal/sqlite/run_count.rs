@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::{
     attention,
@@ -67,6 +67,35 @@ impl Owners<'_> {
     }
 }
 
+/// The texts that columns must have, as they are stored.
+struct Columns<'f> {
+    state: Option<String>,
+    node_type: Option<&'f str>,
+    error_code: Option<&'f str>,
+}
+
+impl<'f> Columns<'f> {
+    fn of(filter: &'f RunsFilter) -> Self {
+        Self {
+            state: filter.select.state.map(|state| state.to_string()),
+            node_type: filter.select.node_type.as_deref(),
+            error_code: filter.select.error_code.as_deref(),
+        }
+    }
+
+    /// Whether the columns of a row of the list have them.
+    fn select(&self, row: &Row<'_>) -> Result<bool, JournalError> {
+        for (column, wanted) in [(2, self.state.as_deref()), (4, self.node_type), (7, self.error_code)] {
+            if let Some(wanted) = wanted
+                && row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)? != Some(wanted)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 /// From the counters.
 fn counted(connection: &Connection, filter: &RunsFilter) -> Result<RunCounts, JournalError> {
     let mut owners = Owners { filter, known: HashMap::new() };
@@ -92,15 +121,15 @@ fn scanned(
 ) -> Result<RunCounts, JournalError> {
     let bounds = Bounds::of(filter, after);
     let mut counts = RunCounts { scanned_to: after.cloned(), ..RunCounts::default() };
-    let mut owners = Owners { filter, known: HashMap::new() };
+    let (mut owners, columns) = (Owners { filter, known: HashMap::new() }, Columns::of(filter));
     run_list::scan(connection, &bounds, filter, SCAN_MAX, |mut rows| {
         let mut examined = 0;
         while let Some(row) = rows.next()? {
             examined += 1;
             let owner = row.get_ref(6)?.as_str_or_null().map_err(rusqlite::Error::from)?;
             let is_whole = examined < SCAN_MAX;
-            // Mostly the owner decides, and the rest need not be decoded.
-            if is_whole && !owners.select(owner)? {
+            // Mostly these decide, and the rest need not be decoded.
+            if is_whole && !(columns.select(row)? && owners.select(owner)?) {
                 continue;
             }
             let run = run_list::read(row)?;

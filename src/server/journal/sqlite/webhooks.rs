@@ -86,7 +86,7 @@ fn list(connection: &Connection) -> Result<Vec<StoredWebhook>, JournalError> {
     let mut statement = connection.prepare_cached(
         "SELECT webhook_id, body, last_success_at, failing_since, failures, last_error, paused_until,
                 disabled_at, dropped
-         FROM webhooks ORDER BY id",
+         FROM webhooks ORDER BY created_at, webhook_id",
     )?;
     let mut rows = statement.query([])?;
     let mut webhooks = Vec::new();
@@ -105,16 +105,16 @@ fn list(connection: &Connection) -> Result<Vec<StoredWebhook>, JournalError> {
 /// Runs in the writer thread.
 fn create(
     connection: &Connection,
-    (id, body): (&WebhookId, &str),
+    (id, created_at, body): (&WebhookId, Timestamp, &str),
     max: u32,
     audit: &[AuditRow],
 ) -> Result<bool, JournalError> {
     let created = connection
         .prepare_cached(
-            "INSERT INTO webhooks (webhook_id, body) SELECT ?1, ?2
-             WHERE (SELECT count(*) FROM webhooks) < ?3",
+            "INSERT INTO webhooks (webhook_id, created_at, body) SELECT ?1, ?2, ?3
+             WHERE (SELECT count(*) FROM webhooks) < ?4",
         )?
-        .execute(params![id.as_str(), body, max])?;
+        .execute(params![id.as_str(), created_at.as_micros(), body, max])?;
     if created == 1 {
         audit::append(connection, audit)?;
     }
@@ -275,8 +275,9 @@ impl WebhookJournal for SqliteJournal {
         audit: AuditRecord,
     ) -> Result<bool, JournalError> {
         let (body, audit) = (to_json(&webhook)?, [AuditRow::encode(&audit)?]);
-        let id = webhook.webhook_id;
-        self.change_webhooks(move |connection| create(connection, (&id, &body), max, &audit)).await
+        let Webhook { webhook_id: id, created_at, .. } = webhook;
+        let new = move |connection: &_| create(connection, (&id, created_at, &body), max, &audit);
+        self.change_webhooks(new).await
     }
 
     async fn webhook_delete(&self, id: &WebhookId, audit: AuditRecord) -> Result<bool, JournalError> {

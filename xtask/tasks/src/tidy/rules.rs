@@ -136,6 +136,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "runtime::tasks",
             "services",
             "time",
+            "traces",
             "types",
         ],
     },
@@ -303,18 +304,7 @@ pub(super) const LAYERS: &[Layer] = &[
         module: "cli::listing",
         may: &["cli::args", "cli::exit", "cli::output", "cli::remote", "cli::table"],
     },
-    Layer {
-        module: "cli::each",
-        may: &[
-            "cli::args",
-            "cli::confirm",
-            "cli::exit",
-            "cli::ids",
-            "cli::listing",
-            "cli::output",
-            "cli::remote",
-        ],
-    },
+    Layer { module: "cli::each", may: &["cli"] },
     // Commands: they know servers by their clients alone.
     Layer { module: "cli::approvals", may: CALLING_COMMAND },
     Layer { module: "cli::explain", may: CALLING_COMMAND },

@@ -12,9 +12,9 @@
 //!
 //! From schema 2 on there is a secret; from 3 on the JARVIS stores are owed
 //! everything; from 6 on there is an audit trail; from 8 on the runs have labels. Time limits
-//! are ten years or more, so that nothing is overdue. (The programs of schemas 7
-//! and 9 left no journal: these are of 8, without the list of runs and with the empty
-//! tables of webhooks.)
+//! are ten years or more, so that nothing is overdue. (The programs of schemas 7,
+//! 9 and 10 left no journal: these are of 8, without the list of runs and with what 9 and
+//! 10 add.)
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Of schemas 1, 2 and so on.
-const JOURNALS: [&str; 9] = [
+const JOURNALS: [&str; 10] = [
     include_str!("../../../../../tests/journals/schema-1.sql"),
     include_str!("../../../../../tests/journals/schema-2.sql"),
     include_str!("../../../../../tests/journals/schema-3.sql"),
@@ -42,6 +42,7 @@ const JOURNALS: [&str; 9] = [
     include_str!("../../../../../tests/journals/schema-7.sql"),
     include_str!("../../../../../tests/journals/schema-8.sql"),
     include_str!("../../../../../tests/journals/schema-9.sql"),
+    include_str!("../../../../../tests/journals/schema-10.sql"),
 ];
 
 const RUNS: [&str; 6] = ["at-executor", "canceled", "composite", "finished", "lost", "queued"];

@@ -166,6 +166,12 @@ async fn exit_codes_tell_the_class_of_a_failure() {
         "nodes events ID",
         "nodes attempts ID",
         "nodes explain ID",
+        "audit",
+        "work",
+        "webhooks list",
+        "webhooks get ID",
+        "webhooks deliveries ID",
+        "webhooks delete ID --reason why",
         "approvals list",
         "approvals approve ID --reason why",
         "approvals deny ID --reason why",
@@ -178,8 +184,8 @@ async fn exit_codes_tell_the_class_of_a_failure() {
             let url = if operator == UNREACHABLE { UNREACHABLE } else { t.url() };
             let words = words.replace("ID", id);
             let words: Vec<&str> = words.split(' ').collect();
-            let is_dual = words[0] != "approvals" && !["list", "count", "explain"].contains(&words[1])
-                || words[0] == "nodes";
+            let of_runs = ["get", "tree", "events", "cancel"];
+            let is_dual = words[0] == "nodes" || words[0] == "runs" && of_runs.contains(&words[1]);
             let url = ["--url", url];
             let url: &[&str] = if is_dual { &url } else { &[] };
             let ended =
@@ -239,5 +245,82 @@ async fn lists_have_three_forms() {
     assert_eq!(printed(&attempts), "");
     let tree = program.command(&["runs", "tree", "one"]).await;
     assert_eq!(json_lines(printed(&tree))[0]["state"], "succeeded");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn exported_run_is_verified_and_a_failure_leaves_no_file() {
+    let t = TestServer::start_with(&[LISTEN]).await;
+    let program = caller(&t);
+    start(&t, "atomic.echo", &["one"]).await;
+    t.run_ended(&RunId::new("one")).await;
+    let exported = program.command(&["runs", "export", "one", "-O", "one.ndjson"]).await;
+    let exported = json_lines(printed(&exported)).remove(0);
+    assert_eq!((&exported["run_id"], &exported["file"]), (&json!("one"), &json!("one.ndjson")));
+    let hash = exported["hash"].as_str().expect("a hash");
+    // Offline: without any variable.
+    let offline = program.without("JARVIS_RUN_COORDINATOR_OPERATOR_URL");
+    let verified = offline.command(&["runs", "verify", "one.ndjson", "--hash", hash]).await;
+    assert!(printed(&verified).contains(&format!("whole and unchanged, hash {hash}")), "{}", verified.stdout);
+    let program = offline.var("JARVIS_RUN_COORDINATOR_OPERATOR_URL", &t.operator_url());
+    let bundle = std::fs::read_to_string(program.path("one.ndjson")).expect("the file");
+    let again = program.command(&["runs", "export", "one", "-O", "one.ndjson"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(std::fs::read_to_string(program.path("one.ndjson")).expect("the file"), bundle);
+    let unknown = program.command(&["runs", "export", "nowhere", "-O", "nowhere.ndjson"]).await;
+    assert_eq!(unknown.code, Some(8), "{unknown:?}");
+    assert!(!program.path("nowhere.ndjson").exists());
+    // To stdout: the same lines but for the time of the export and the hashes after it.
+    let piped = program.command(&["runs", "export", "one"]).await;
+    assert_eq!(json_lines(printed(&piped)).len(), bundle.lines().count());
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn work_audit_and_webhooks_are_shown() {
+    let allowed = ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", "127.0.0.1:0");
+    let t = TestServer::start_with(&[allowed]).await;
+    let program = caller(&t);
+    start(&t, "composite.accept", &["one"]).await;
+    t.cancel(&RunId::new("one")).await;
+    let work = program.command(&["work"]).await;
+    assert_eq!(json_lines(printed(&work))[0]["without_wake_up"], 0);
+    let work = program.command(&["work", "-o", "table"]).await;
+    assert!(printed(&work).contains("live             0 runs, 0 node runs"), "{}", work.stdout);
+    assert!(work.stdout.contains("EXECUTOR  "), "{}", work.stdout);
+    let audit = program.command(&["audit", "--run", "one", "--operation", "cancel_run"]).await;
+    let audit = json_lines(printed(&audit));
+    assert_eq!((audit.len(), &audit[0]["outcome"]), (1, &json!("applied")));
+    let table = program.command(&["audit", "--outcome", "refused", "-o", "table"]).await;
+    assert_eq!(printed(&table), "TIME  OUTCOME  OPERATION  ACTOR  RUN  NODE RUN  REASON  DETAIL\n");
+    let none = program.command(&["webhooks", "list", "-o", "ids"]).await;
+    assert_eq!(printed(&none), "");
+    let refused = ["webhooks", "create", "https://hooks.example.com/x", "--event", "run.completed"];
+    let refused = program.command(&refused).await;
+    assert!(matches!(refused.code, Some(6 | 7)), "no target is permitted: {refused:?}");
+    let wrong = program.command(&["webhooks", "create", "https://h/", "--event", "run.begun"]).await;
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_label_and_attention() {
+    let t = TestServer::start_with(&[LISTEN, PARK]).await;
+    let program = caller(&t);
+    for (run, team) in [("one", "red"), ("two", "blue")] {
+        let more = json!({"run_id": run, "metadata": {"labels": {"team": team}}});
+        t.run_start_with("atomic.echo", json!({}), more).await;
+    }
+    start_gated(&t, "gated").await;
+    listed(&t, 1).await;
+    let red = program.command(&["runs", "list", "--label", "team=red", "-o", "ids"]).await;
+    assert_eq!(printed(&red), "one\n");
+    let both = ["runs", "count", "--label", "team=red", "--label", "team=blue"];
+    assert_eq!(json_lines(printed(&program.command(&both).await)), [json!({"runs": {}})]);
+    let attention = program.command(&["runs", "list", "--attention"]).await;
+    let attention = json_lines(printed(&attention));
+    assert_eq!((&attention[0]["run_id"], &attention[0]["attention"]), (&json!("gated"), &json!("approval")));
+    let wrong = program.command(&["runs", "list", "--label", "team"]).await;
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
     t.stop().await;
 }
