@@ -64,12 +64,22 @@ text_id! {
     ArtifactId
 }
 text_id! {
+    /// Identifies a bulk job: `bulk_` + 32 hex digits.
+    BulkId
+}
+text_id! {
     /// Identifies a worker: one coordinator process from start to end. Workers hold
     /// claims.
     WorkerId
 }
 
 impl RunId {
+    /// The id of the run that repeats this one with the idempotency key `key`:
+    /// deterministic.
+    pub fn derived_rerun(&self, key: &str) -> Self {
+        Self(format!("run_{}", half_digest(&format!("rerun:{self}:{key}"))))
+    }
+
     /// Whether a caller may choose this id (contract D-21): it must be usable in
     /// the URLs of all services.
     pub fn is_acceptable(&self) -> bool {
@@ -85,11 +95,14 @@ impl NodeRunId {
     /// The id of the child with the idempotency key `key` under this parent
     /// (contract §8): deterministic.
     pub fn derived(run: &RunId, parent: &NodeRunId, key: &str) -> Self {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(format!("{run}:{parent}:{key}"));
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("node_run_{hex}"))
+        Self(format!("node_run_{}", half_digest(&format!("{run}:{parent}:{key}"))))
     }
+}
+
+/// The first 32 hex digits of the text's SHA-256.
+fn half_digest(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The source of new ids. Injected, so that tests and the simulator are
@@ -103,6 +116,9 @@ pub trait IdSource: Send + Sync + 'static {
     }
     fn node_run_id(&self) -> NodeRunId {
         NodeRunId(format!("node_run_{}", self.fresh()))
+    }
+    fn bulk_id(&self) -> BulkId {
+        BulkId(format!("bulk_{}", self.fresh()))
     }
     fn owner_id(&self) -> WorkerId {
         WorkerId(format!("owner_{}", self.fresh()))

@@ -13,7 +13,7 @@ mod wire {
     include!(concat!(env!("OUT_DIR"), "/wire.rs"));
 }
 
-pub use ids::{ArtifactId, IdSource, NodeRunId, RandomIds, RunId, WorkerId};
+pub use ids::{ArtifactId, BulkId, IdSource, NodeRunId, RandomIds, RunId, WorkerId};
 pub use json::JsonObject;
 pub use scalar::{NonEmpty, NonNegative, UnitInterval, Uri};
 pub use wire::*;

@@ -223,12 +223,14 @@ impl Startup<'_> {
             watches: peers.watches().clone(),
         }
         .give_to(&metrics);
+        let bulk = Arc::clone(&coordinator);
         let shared = Shared { coordinator, authenticator, health, stopping };
         let listeners = Listeners::listen(settings, &certificates, (fronts, shared), tasks, log).await?;
         certificates.watch(listeners.running(), &clock, tasks, &self.component("certificates"));
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
+        bulk.bulk_begin(tasks);
         if let Some(pump) = pump {
             trace_tasks.supervise("spans", Arc::clone(&clock), move || pump.clone().run());
         }

@@ -10,7 +10,7 @@ use crate::{
     types::{NodeRunId, RunId},
 };
 
-/// The verified caller. Only authentication makes one, and every method of the
+/// The verified caller. Only authentication makes one, or a record of one, and every method of the
 /// coordinator that acts for a caller takes one: a caller that is not
 /// authenticated cannot act.
 ///
@@ -94,6 +94,12 @@ impl Principal {
     /// names.
     pub(super) fn anonymous(subject: &str) -> Self {
         Self::new(Identity::bare(subject), Roles::default(), Scope::Anonymous)
+    }
+
+    /// A caller that was verified when a record of it was made, with the roles that it had
+    /// then. Nothing is done with its token.
+    pub(crate) fn recorded(identity: Identity, roles: Roles, is_anonymous: bool) -> Self {
+        Self::new(identity, roles, if is_anonymous { Scope::Anonymous } else { Scope::Identity })
     }
 
     /// The executor of a NodeRun, with its assignment token.

@@ -200,7 +200,7 @@ impl Coordinator {
 }
 
 /// What was read, unless its record is damaged.
-fn readable<T>(read: Result<T, CoordinatorError>) -> Result<Option<T>, CoordinatorError> {
+pub(super) fn readable<T>(read: Result<T, CoordinatorError>) -> Result<Option<T>, CoordinatorError> {
     match read {
         Ok(found) => Ok(Some(found)),
         Err(CoordinatorError::Journal(JournalError::Damaged(_))) => Ok(None),
@@ -208,6 +208,7 @@ fn readable<T>(read: Result<T, CoordinatorError>) -> Result<Option<T>, Coordinat
     }
 }
 
+/// Checks the reason that an operator gives.
 pub(super) fn check_reason(reason: &str) -> Result<(), CoordinatorError> {
     let (kind, message) = if reason.trim().is_empty() {
         ("string_too_short", "a reason must be given".to_owned())

@@ -129,6 +129,7 @@ fn reason(error: &CoordinatorError) -> Option<&'static str> {
         | CoordinatorError::Invalid(_)
         | CoordinatorError::InputSchema(_)
         | CoordinatorError::SchemaUnusable(_)
+        | CoordinatorError::BulkNotFound(_)
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)

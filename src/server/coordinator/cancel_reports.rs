@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Coordinator, approvals::check_reason, error::CoordinatorError};
 use crate::{
     auth::Principal,
-    engine::{self, Canceled},
+    engine::{self, Canceled, Cause},
     journal::CanceledNode,
     record::{AttemptOutcome, Job, NodeHead, Operation},
     time::{Timestamp, within},
@@ -135,7 +135,7 @@ impl Coordinator {
         self.run_authorize(caller, operation, run).await?;
         check_reason(reason)?;
         let reason = self.committer.redactor.message(reason).into_owned();
-        let canceled = self.run_cancel_as(caller, operation, run, Some(&reason)).await?;
+        let canceled = self.run_cancel_for(Cause::asked(caller.actor(), operation), run, Some(&reason)).await?;
         self.cancel_report(canceled).await
     }
 

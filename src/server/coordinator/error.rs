@@ -8,7 +8,7 @@ use crate::{
     engine::Rejection,
     journal::JournalError,
     record::{ApprovalId, WebhookId},
-    types::{NodeRunId, RunId, RunState},
+    types::{BulkId, NodeRunId, RunId, RunState},
 };
 
 /// An invalid place in a request.
@@ -86,6 +86,8 @@ pub enum CoordinatorError {
     /// The operation needs an identity, and the caller sent no token.
     #[error("Missing Authorization header")]
     Unauthenticated,
+    #[error("Bulk job '{0}' not found")]
+    BulkNotFound(BulkId),
     #[error("Approval '{0}' not found")]
     ApprovalNotFound(ApprovalId),
     /// The caller has started the run, and may not decide about its approvals.
@@ -175,7 +177,9 @@ impl CoordinatorError {
             Self::RunNotFound(_) => facts(404, "run_not_found", false),
             Self::NodeRunNotFound(_) => facts(404, "node_run_not_found", false),
             Self::ParentNotFound(_) => facts(404, "parent_node_run_not_found", false),
+            Self::BulkNotFound(_) => facts(404, "bulk_not_found", false),
             Self::ApprovalNotFound(_) => facts(404, "approval_not_found", false),
+            Self::Rejected(Rejection::TooManyBulkJobs) => facts(409, "too_many_bulk_jobs", true),
             Self::WebhookNotFound(_) => facts(404, "webhook_not_found", false),
             Self::DeliveryNotFound(_) => facts(404, "webhook_delivery_not_found", false),
             Self::WebhooksOff => facts(409, "webhooks_off", false),
@@ -206,6 +210,7 @@ impl CoordinatorError {
             Self::Invalid(_)
             | Self::InputSchema(_)
             | Self::SchemaUnusable(_)
+            | Self::BulkNotFound(_)
             | Self::RunNotFound(_)
             | Self::NodeRunNotFound(_)
             | Self::ParentNotFound(_)

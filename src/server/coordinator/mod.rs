@@ -12,6 +12,8 @@
 //!
 //! - `runs`, `nodes`, `adopt`: what callers do; `access`: what they may do;
 //!   `assignment`: whether the assignment of a token still stands.
+//! - `reruns`: runs that repeat others; `twins`: what of those stands for their nodes.
+//! - `bulk`: jobs that do the same to many runs.
 //! - `run_lists`: runs, nodes and attempts by pages; `records`: the audit trail and
 //!   evidence; `work`: the work of all runs.
 //! - `holds`, `pauses`: holding and releasing runs; pausing and resuming dispatch.
@@ -42,6 +44,7 @@ mod approvals;
 mod assignment;
 mod attempts;
 mod audit_trail;
+mod bulk;
 mod cancel_reports;
 mod commit_failures;
 mod committer;
@@ -56,12 +59,14 @@ mod pauses;
 mod queue;
 mod reads;
 mod records;
+mod reruns;
 mod run_lists;
 mod run_log;
 mod runs;
 mod schemas;
 mod shown;
 mod traced_policy;
+mod twins;
 mod waiting;
 mod wakes;
 mod webhooks;
@@ -78,6 +83,7 @@ pub use approvals::{
 pub use attempts::Attempts;
 pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
 pub use audit_trail::AuditTrail;
+pub use bulk::{BULK_PAGE_MAX, BulkDryRun, BulkRequest, BulkSelection};
 pub use cancel_reports::{CANCEL_REPORT_NODES, CancelReport, CanceledNodeRun, Fate};
 pub(crate) use commit_failures::ALIVE_FOREVER;
 pub(crate) use committer::CLAIM_WITHIN;
@@ -86,6 +92,7 @@ pub use explanations::{DispatchFacts, NodeExplanation, RunExplanation};
 pub use offload::Offload;
 pub(crate) use pauses::Pauses;
 pub use queue::{ClaimedJob, Lane, WorkQueue};
+pub use reruns::RerunRequest;
 pub use run_lists::LIST_PAGE_MAX;
 pub use run_log::RunLog;
 pub use schemas::Schemas;
@@ -165,6 +172,8 @@ pub struct Coordinator {
     /// One adoption of a run at a time. Never locked by a holder of the run's own
     /// lock.
     adoptions: KeyedLocks<RunId>,
+    siblings: twins::SiblingsCache,
+    bulk: bulk::BulkTask,
 }
 
 impl Coordinator {
@@ -223,7 +232,20 @@ impl Coordinator {
             (Arc::clone(&committer), Arc::clone(&admission), Arc::clone(&outputs));
         let attempts = Arc::new(Attempts::new(committers, asks, reports));
         let adoptions = KeyedLocks::default();
-        Self { dispatch, authority, committer, admission, outputs, attempts, stores, ids, adoptions }
+        let (siblings, bulk) = (twins::SiblingsCache::default(), bulk::BulkTask::default());
+        Self {
+            dispatch,
+            authority,
+            committer,
+            admission,
+            outputs,
+            attempts,
+            stores,
+            ids,
+            adoptions,
+            siblings,
+            bulk,
+        }
     }
 
     /// For dispatch: the attempts to execute this coordinator's nodes.

@@ -57,6 +57,7 @@ impl Coordinator {
                 let run = committer.run_fetch(run_ref).await?;
                 let parent = committer.parent_fetch_bare(parent_ref).await?;
                 let mut children = Vec::with_capacity(wanted.len());
+                let mut twins = self.twins_among(&run, &parent).await?;
                 for (at, ((spec, id, facts, judged), candidates)) in wanted.iter().zip(sets).enumerate() {
                     let existing = match spec.idempotency_key {
                         Some(_) => committer.node_find(id).await?,
@@ -68,6 +69,10 @@ impl Coordinator {
                             |member: &str| ["body".into(), "node_runs".into(), at.into(), member.into()];
                         judged.check(&place("inputs"), &place("node_type_ref"))?;
                     }
+                    let twin = match &mut twins {
+                        Some(twins) if existing.is_none() => twins.find(committer, spec).await?,
+                        Some(_) | None => None,
+                    };
                     children.push(ChildSpec {
                         spec: spec.clone(),
                         id: id.clone(),
@@ -75,6 +80,7 @@ impl Coordinator {
                         facts: facts.clone(),
                         candidates: candidates.clone(),
                         inputs: judged.note.clone(),
+                        twin,
                     });
                 }
                 if children.iter().any(|child| child.existing.is_none()) {

@@ -23,7 +23,7 @@ pub const LIST_PAGE_MAX: u32 = 500;
 
 impl Coordinator {
     /// Of the selected runs those that the caller may read.
-    fn readable_by(&self, caller: &Principal, select: RunSelect) -> RunsFilter {
+    pub(super) fn readable_by(&self, caller: &Principal, select: RunSelect) -> RunsFilter {
         let (authority, caller) = (Arc::clone(&self.authority), caller.clone());
         let visible = Visible(Arc::new(move |owner| authority.may_read(&caller, owner)));
         RunsFilter { visible, select, now: self.committer.clock.now() }

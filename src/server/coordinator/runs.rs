@@ -15,7 +15,7 @@ use super::{
 use crate::{
     auth::Principal,
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
-    record::{Identity, Operation, RunTrace},
+    record::{Identity, Operation, RerunOf, RunTrace},
     runtime::heap,
     time::within,
     traces::{RequestScope, current},
@@ -26,12 +26,21 @@ use crate::{
 const LARGE: usize = 1 << 20;
 
 /// A run that is to be started.
-struct NewRun {
-    request: RunStartRequest,
-    owner: Identity,
-    run_id: RunId,
+pub(super) struct NewRun {
+    pub(super) request: RunStartRequest,
+    pub(super) owner: Identity,
+    pub(super) run_id: RunId,
+    /// Digest of what was asked for.
+    pub(super) digest: String,
+    /// The run that it repeats, and that one's root.
+    pub(super) rerun: Option<(RerunOf, NodeRunId)>,
+}
+
+/// The same with what it gets when it is started.
+struct FreshRun<'c> {
+    new: NewRun,
+    cause: Cause<'c>,
     root_id: NodeRunId,
-    digest: String,
     trace: Option<Box<RunTrace>>,
 }
 
@@ -43,7 +52,6 @@ impl Coordinator {
         caller: &Principal,
         request: RunStartRequest,
     ) -> Result<Run, CoordinatorError> {
-        let asked_at = self.committer.clock.now();
         let owner = self.start_authorize(caller, &request).await?;
         let chosen = request.run_id.clone().filter(|id| !id.as_str().is_empty());
         check_start(&request, chosen.as_ref())?;
@@ -55,21 +63,39 @@ impl Coordinator {
             // A repetition does not ask registry and policy again.
             return self.start_repeated(caller, existing, &digest).await;
         }
+        let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
+        let cause = Cause::asked(caller.actor(), Operation::StartRun);
+        self.start_new(caller, cause, NewRun { request, owner, run_id, digest, rerun: None }).await
+    }
+
+    /// Starts a run that does not exist yet.
+    pub(super) async fn start_new<'c>(
+        &'c self,
+        caller: &'c Principal,
+        cause: Cause<'c>,
+        new: NewRun,
+    ) -> Result<Run, CoordinatorError> {
+        let asked_at = self.committer.clock.now();
         let committer = &*self.committer;
         committer.room_for_new_work()?;
-        let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
         let root_id = self.ids.node_run_id();
-        let trace = committer.traces.of_start(RequestScope::named(), request.run_context.as_ref(), asked_at);
-        let current = committer.traces.of_run(&run_id, trace.as_deref());
-        let start = NewRun { request, owner, run_id, root_id, digest, trace };
+        let named = new.request.run_context.as_ref();
+        let trace = committer.traces.of_start(RequestScope::named(), named, asked_at);
+        let current = committer.traces.of_run(&new.run_id, trace.as_deref());
+        let start = FreshRun { new, cause, root_id, trace };
         let run = current::scope(current, self.run_start_fresh(caller, start)).await?;
         RequestScope::started_run();
         Ok(run)
     }
 
     /// Starts a run that did not exist a moment ago.
-    async fn run_start_fresh(&self, caller: &Principal, start: NewRun) -> Result<Run, CoordinatorError> {
-        let NewRun { request, owner, run_id, root_id, digest, trace } = start;
+    async fn run_start_fresh(
+        &self,
+        caller: &Principal,
+        start: FreshRun<'_>,
+    ) -> Result<Run, CoordinatorError> {
+        let FreshRun { new, cause, root_id, trace } = start;
+        let NewRun { request, owner, run_id, digest, rerun } = new;
         let committer = &*self.committer;
         let place = ["body".into(), "root_node_type_ref".into()];
         let facts = self.admission.facts_at(&request.root_node_type_ref, &place).await?;
@@ -93,13 +119,14 @@ impl Coordinator {
             facts,
             decided,
             subject_token,
+            rerun,
             trace,
         };
         // The run did not exist a moment ago, or its id is fresh: only after a
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);
         let run = committer
-            .request(Cause::asked(caller.actor(), Operation::StartRun), &run_id, |cx| async move {
+            .request(cause, &run_id, |cx| async move {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
@@ -139,20 +166,19 @@ impl Coordinator {
     /// it is.
     pub async fn run_cancel(&self, caller: &Principal, run: &RunId) -> Result<Run, CoordinatorError> {
         self.run_authorize(caller, Operation::CancelRun, run).await?;
-        self.run_cancel_as(caller, Operation::CancelRun, run, None).await
+        self.run_cancel_for(Cause::asked(caller.actor(), Operation::CancelRun), run, None).await
     }
 
-    /// Cancels a run for a caller that may do that, with an operation for that.
-    pub(super) async fn run_cancel_as(
+    /// The same for a cause that is authorized, with a reason if it has one.
+    pub(super) async fn run_cancel_for(
         &self,
-        caller: &Principal,
-        operation: Operation,
+        cause: Cause<'_>,
         run: &RunId,
         reason: Option<&str>,
     ) -> Result<Run, CoordinatorError> {
         let committer = &*self.committer;
         let canceled = committer
-            .request(Cause::asked(caller.actor(), operation), run, |cx| async move {
+            .request(cause, run, |cx| async move {
                 let record = committer.run_fetch(run).await?;
                 let live = if record.is_terminal() {
                     Vec::new()

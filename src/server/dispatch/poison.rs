@@ -131,6 +131,7 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
         CoordinatorError::Invalid(_)
         | CoordinatorError::InputSchema(_)
         | CoordinatorError::SchemaUnusable(_)
+        | CoordinatorError::BulkNotFound(_)
         | CoordinatorError::RunNotFound(_)
         | CoordinatorError::NodeRunNotFound(_)
         | CoordinatorError::ParentNotFound(_)

@@ -60,6 +60,11 @@ impl Audited {
         };
         let object = AuditObject { run_id: Some(run.clone()), node_run_id: node };
         let record = AuditRecord::applied(cx.now, cx.cause.actor().clone(), operation, object);
+        let detail = match (cx.cause.note(), detail) {
+            (Some(note), Some(detail)) => Some(format!("{note}; {detail}")),
+            (Some(note), None) => Some(note.to_owned()),
+            (None, detail) => detail,
+        };
         let record = record.with_events(range(events)).with_detail(detail);
         Some(match refused {
             Some(code) => record.refused(code),
@@ -71,7 +76,7 @@ impl Audited {
 /// The record of a node that its creation refuses to execute. Its events are those
 /// of the request's record.
 pub(super) fn refused_child(run: &RunId, node: &NodeRunId, error: &Error, cx: Cx<'_>) -> Option<AuditRecord> {
-    let Cause::Request { actor, operation } = cx.cause else { return None };
+    let Cause::Request { actor, operation, note: _ } = cx.cause else { return None };
     let object = AuditObject { run_id: Some(run.clone()), node_run_id: Some(node.clone()) };
     let operation = AuditedOperation::Request(operation);
     Some(AuditRecord::applied(cx.now, actor.clone(), operation, object).refused(error.code.clone()))

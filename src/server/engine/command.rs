@@ -23,7 +23,8 @@ pub struct Cx<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause<'a> {
     /// A caller asks for it: if it changes anything, that is audited.
-    Request { actor: &'a Actor, operation: Operation },
+    /// `note`: what its audit record says before anything else.
+    Request { actor: &'a Actor, operation: Operation, note: Option<&'a str> },
     /// An executor answers the coordinator's call.
     Answer { executor: &'a Actor },
     /// A rule of the coordinator: a dispatch, a deadline, a cascade.
@@ -33,13 +34,26 @@ pub enum Cause<'a> {
 impl<'a> Cause<'a> {
     /// A request of a caller.
     pub fn asked(actor: &'a Actor, operation: Operation) -> Self {
-        Self::Request { actor, operation }
+        Self::Request { actor, operation, note: None }
+    }
+
+    /// The same, with a word for its audit record.
+    pub fn noted(actor: &'a Actor, operation: Operation, note: &'a str) -> Self {
+        Self::Request { actor, operation, note: Some(note) }
+    }
+
+    /// What the audit record of the request says before anything else.
+    pub(super) fn note(self) -> Option<&'a str> {
+        match self {
+            Self::Request { note, .. } => note,
+            Self::Answer { .. } | Self::Rule => None,
+        }
     }
 
     /// Who or what it is.
     pub fn actor(self) -> &'a Actor {
         match self {
-            Self::Request { actor, operation: _ } => actor,
+            Self::Request { actor, operation: _, note: _ } => actor,
             Self::Answer { executor } => executor,
             Self::Rule => &Actor::Coordinator,
         }

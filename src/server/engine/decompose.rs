@@ -17,6 +17,7 @@ use super::{
     ledger,
     new_node::queued_record,
     rejection::{Disagreement, Limit, Rejection},
+    rerun::{self, FoundTwin},
     silence,
 };
 use crate::{
@@ -50,6 +51,8 @@ pub struct ChildSpec {
     /// The candidate set that it brings.
     pub candidates: Option<CandidateSet>,
     pub inputs: InputsNote,
+    /// What may stand for it in the run that its run repeats.
+    pub twin: Option<FoundTwin>,
 }
 
 /// Checks whether children may be created under `parent` at all (checks 2, 4 to
@@ -123,9 +126,19 @@ pub fn children_create(
             child.facts.kind,
             child.facts.side_effect.unwrap_or(cx.rules.gates.unknown_side_effect),
         );
-        let (node, spec, candidates) = record(child, &parent, merged.as_ref(), budget, &draft);
+        let mut child = child;
+        let found = child.twin.take();
+        let (mut node, spec, candidates) = record(child, &parent, merged.as_ref(), budget, &draft);
+        let fate = match (forbidden, found) {
+            (Some(error), _) => Fate::Refused(error),
+            (None, None) => Fate::Executed,
+            (None, Some(found)) => {
+                let is_reused = rerun::recognize(&draft.run, &mut parent, &mut node, &found);
+                if is_reused { Fate::Reused(Box::new(found.node)) } else { Fate::Executed }
+            }
+        };
         answer.push(node.node.clone());
-        new.push(NewChild { node, spec, candidates, forbidden });
+        new.push(NewChild { node, spec, candidates, fate });
     }
     let added = new.len() as u64;
     let ceilings = draft.run.ceilings.clone().map(constraints::of_structure);
@@ -148,7 +161,7 @@ pub fn children_create(
         .done();
     draft.audited = Audited::node(parent.id(), format!("new node runs: {added}"));
     draft.event(RunEventType::CompositeDecomposed, Some(&parent), [("node_run_count", added.into())]);
-    for NewChild { node, spec, candidates, forbidden } in new {
+    for NewChild { node, spec, candidates, fate } in new {
         draft.event(RunEventType::NodeRunAssigned, Some(&node), [("parent_node_run_id", json!(parent.id()))]);
         let binding = spec.binding_decision.as_ref();
         if let Some(binding) = binding {
@@ -159,14 +172,16 @@ pub fn children_create(
             let data = [("candidate_set_id", set.into()), ("subtask_id", subtask.into())];
             draft.event(RunEventType::CandidateSetGenerated, Some(&node), data);
         }
-        match forbidden {
-            None => draft.put(node),
-            Some(error) => {
-                let node = draft.refuse(node, error);
-                let same = answer.iter_mut().filter(|answer| answer.node_run_id == node.node_run_id);
-                same.for_each(|answer| answer.clone_from(&node));
+        let ended = match fate {
+            Fate::Executed => {
+                draft.put(node);
+                continue;
             }
-        }
+            Fate::Refused(error) => draft.refuse(node, error),
+            Fate::Reused(old) => rerun::reuse(&mut draft, node, *old),
+        };
+        let same = answer.iter_mut().filter(|answer| answer.node_run_id == ended.node_run_id);
+        same.for_each(|answer| answer.clone_from(&ended));
     }
     draft.put(parent);
     Ok(Decision::commit(draft.into_changes(), answer))
@@ -177,10 +192,19 @@ struct NewChild {
     node: NodeRecord,
     spec: NodeRunCreateSpec,
     candidates: Option<CandidateSet>,
+    fate: Fate,
+}
+
+/// What becomes of a child in the commit that makes it.
+enum Fate {
+    /// It waits for its dispatch.
+    Executed,
     /// It can never be executed, so it fails at once. Its parent sees a failed
     /// child, as it does if a child is refused at its dispatch: a refused request
     /// would end the parent, whose executor does not expect that.
-    forbidden: Option<Error>,
+    Refused(Error),
+    /// It has the outputs of this node of the run that its run repeats.
+    Reused(Box<NodeRecord>),
 }
 
 /// The constraints of a child as the request asks for it.
@@ -222,7 +246,7 @@ fn record(
     budget: NodeBudget,
     draft: &Draft<'_>,
 ) -> (NodeRecord, NodeRunCreateSpec, Option<CandidateSet>) {
-    let ChildSpec { spec, id, existing: _, facts, candidates, inputs } = child;
+    let ChildSpec { spec, id, existing: _, facts, candidates, inputs, twin: _ } = child;
     let key = spec.idempotency_key.as_ref().filter(|key| !key.is_empty());
     let extensions = Writer::from_caller(draft.cx.rules, spec.extensions.clone())
         .metadata(spec.metadata.as_ref())

@@ -253,6 +253,11 @@ impl<'c> Draft<'c> {
         answer
     }
 
+    /// The events so far.
+    pub(super) fn events_made(&mut self) -> &mut [EventRecord] {
+        &mut self.events
+    }
+
     /// Cancels live nodes, in the order given.
     pub(super) fn cancel_all(&mut self, live: Vec<NodeHead>) {
         for head in live {
@@ -300,7 +305,7 @@ impl<'c> Draft<'c> {
         self.heads.push(head);
     }
 
-    fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
+    pub(super) fn end_one(&mut self, mut node: NodeRecord, end: End, claim: Claim<'_>) -> NodeRecord {
         let mut head = node.head();
         let failing = Failing::by(end.state, end.error.as_ref(), node.id());
         self.end_of(&mut head, (end.state, failing.as_ref()), end.notify_executor, claim);

@@ -57,6 +57,11 @@ pub(super) const BUDGET: &str = "jarvis.budget";
 /// What an executor reported about the use of budgets. The same.
 pub(super) const USAGE: &str = "jarvis.usage";
 
+/// The run that a run repeats, on the Run; and the NodeRun whose outputs a NodeRun has,
+/// on the NodeRun and its events. The same.
+pub(super) const RERUN_OF: &str = "jarvis.rerun_of";
+pub(super) const REUSED_FROM: &str = "jarvis.reused_from";
+
 /// The newest approval that a NodeRun had to wait for. The same.
 pub(super) const APPROVAL: &str = "jarvis.approval";
 
@@ -213,6 +218,8 @@ pub fn is_own_key(key: &str) -> bool {
         APPROVAL,
         HELD,
         CANCELED,
+        RERUN_OF,
+        REUSED_FROM,
         ERROR,
     ];
     OWN_KEYS.contains(&bare) || exactly.contains(&key)

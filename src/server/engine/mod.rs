@@ -14,6 +14,8 @@
 //! |---|---|
 //! | `start` | start a run |
 //! | `adopt` | take over a run that only the JARVIS stores have |
+//! | `rerun` | what of a run that is repeated stands for what |
+//! | `bulk` | the steps of jobs that do the same to many runs |
 //! | `decompose` | create the children of a composite, idempotently, within limits |
 //! | `approval` | let nodes wait for an approval, and end that (D-08) |
 //! | `begin` | hand a node to its executor, or put it back |
@@ -60,6 +62,7 @@ mod audit;
 mod begin;
 mod bookkeeping;
 mod bounds;
+mod bulk;
 mod cancel;
 mod candidates;
 mod command;
@@ -84,6 +87,7 @@ mod placement;
 mod recovery;
 mod refuse;
 mod rejection;
+mod rerun;
 mod retry;
 mod run_hold;
 mod silence;
@@ -104,6 +108,9 @@ pub use begin::{
     attempt_postpone, attempt_refusal, attempt_set_aside,
 };
 pub use bounds::BoundedStart;
+pub use bulk::{
+    BULK_LIVE_MAX, BULK_RUNS_MAX, BulkRuns, Listed, NewBulk, bulk_abort, bulk_list, bulk_record, bulk_start,
+};
 pub use cancel::{CancelNotification, Canceled, cancel_notified, node_expire, run_cancel, run_expire};
 pub use candidates::{BadCandidateSet, CANDIDATE_SET, CANDIDATE_SET_BYTES, CandidateSet};
 pub use command::{
@@ -122,6 +129,7 @@ pub use outputs::{abridge, oversized};
 pub use overdue::WaitsFor;
 pub use placement::{Placement, hosts, placement};
 pub use rejection::{Disagreement, Limit, Rejection};
+pub use rerun::{FoundTwin, Sibling, twin_among};
 pub use retry::retry_pause;
 pub use run_hold::{HeldRun, HoldRun, hold_elapsed, run_hold, run_release};
 pub use silence::{Contact, DueReason, SilenceOutcome, due_reason, silence_check};

@@ -1,5 +1,6 @@
 //! Every way in which a command can be rejected, with its code and message.
 
+use super::bulk::BULK_LIVE_MAX;
 use crate::{
     record::ApprovalOutcome,
     types::{NodeRunState, RunState},
@@ -27,6 +28,8 @@ pub enum Disagreement {
     /// The set itself, not its id.
     CandidateSetContent,
     Constraints,
+    /// The run to repeat, or how much of it.
+    Rerun,
 }
 
 /// Why the engine rejects a command, which then writes nothing.
@@ -53,6 +56,12 @@ pub enum Rejection {
     CandidateSetRequired,
     Idempotency(Disagreement),
     Limit(Limit),
+    /// Only what has ended is repeated.
+    RunLive(RunState),
+    /// The run cannot be repeated, for this reason.
+    NotRepeatable(&'static str),
+    /// As many bulk jobs are live as may be.
+    TooManyBulkJobs,
     /// The NodeRun has ended in another way (D-06).
     NodeRunTerminal(NodeRunState),
     /// A caller has decided otherwise about the approval.
@@ -76,6 +85,9 @@ impl Rejection {
             Self::CandidateSetRequired => "candidate_set_required",
             Self::Idempotency(_) => "idempotency_conflict",
             Self::Limit(_) => "constraint_violation",
+            Self::RunLive(_) => "run_not_terminal",
+            Self::NotRepeatable(_) => "run_not_repeatable",
+            Self::TooManyBulkJobs => "too_many_bulk_jobs",
             Self::NodeRunTerminal(_) => "node_run_terminal",
             Self::ApprovalDecided(_) => "approval_already_decided",
             Self::ApprovalEnded(_) => "approval_ended",
@@ -96,6 +108,9 @@ impl Rejection {
             | Self::BindingMismatch(_)
             | Self::CandidateSetMismatch(_)
             | Self::Idempotency(_)
+            | Self::RunLive(_)
+            | Self::NotRepeatable(_)
+            | Self::TooManyBulkJobs
             | Self::NodeRunTerminal(_)
             | Self::ApprovalDecided(_)
             | Self::ApprovalEnded(_) => false,
@@ -117,6 +132,9 @@ impl Rejection {
             Self::CandidateSetRequired => "binding_decision requires its candidate set".into(),
             Self::Idempotency(about) => format!("Idempotency key already used {}", about.phrase()),
             Self::Limit(limit) => format!("{} constraint violated{}", limit.name(), limit.suffix()),
+            Self::RunLive(state) => format!("Run is still {state}"),
+            Self::NotRepeatable(why) => format!("Run cannot be repeated: {why}"),
+            Self::TooManyBulkJobs => format!("At most {BULK_LIVE_MAX} bulk jobs are live at a time"),
             Self::NodeRunTerminal(state) => format!("NodeRun is already {state}"),
             Self::ApprovalDecided(outcome) => format!("Approval is already {outcome}"),
             Self::ApprovalEnded(Some(outcome)) => format!("Approval has ended: it is {outcome}"),
@@ -156,6 +174,7 @@ impl Disagreement {
             Self::CandidateSet => "with different candidate_set_id",
             Self::CandidateSetContent => "with different candidate set",
             Self::Constraints => "with different constraints",
+            Self::Rerun => "for a different rerun",
         }
     }
 }

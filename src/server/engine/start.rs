@@ -12,13 +12,16 @@ use super::{
     command::{Cx, Decision, InputsNote, NodeTypeFacts, PolicyDecided, Rules},
     constraints,
     draft::{Draft, End},
-    extensions::{CONSTRAINTS, INPUT_VIOLATIONS, Writer},
+    extensions::{CONSTRAINTS, INPUT_VIOLATIONS, RERUN_OF, Writer},
     ledger,
     new_node::queued_record,
     rejection::Rejection,
 };
 use crate::{
-    record::{Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, RunRecord, RunTrace, SealedToken},
+    record::{
+        Account, Identity, NodeBudget, NodePath, NodeRecord, Origin, Repetition, RerunOf, RunRecord,
+        RunTrace, SealedToken, Twin,
+    },
     types::{
         Error, Extensions, JsonObject, NodeRun, NodeRunId, NodeTypeRef, Run, RunContext, RunEventType, RunId,
         RunStartRequest, RunState, StructuralConstraints, json::canonical,
@@ -39,6 +42,8 @@ pub struct StartRun {
     pub decided: PolicyDecided,
     /// The caller's token, if calls for the run are made on its behalf.
     pub subject_token: Option<SealedToken>,
+    /// The run that it repeats, and that one's root.
+    pub rerun: Option<(RerunOf, NodeRunId)>,
     /// The distributed trace that it belongs to.
     pub trace: Option<Box<RunTrace>>,
 }
@@ -134,7 +139,8 @@ pub fn run_repeated(existing: RunRecord, digest: &str) -> Result<Run, Rejection>
 
 /// Decides on the start of a run that does not exist yet (see [`run_repeated`]).
 pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
-    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token, trace } = command;
+    let StartRun { prepared, run_id, root_id, digest, facts, decided, subject_token, rerun, trace } = command;
+    let rerun_of = rerun.as_ref().map(|(of, _)| of.run_id.clone());
     let deadline = cx.now + prepared.wall_time;
     let run = RunRecord {
         run: Run {
@@ -144,7 +150,10 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
             run_context: prepared.run_context.clone(),
             started_at: Some(cx.now),
             ended_at: None,
-            extensions: prepared.run_extensions.clone(),
+            extensions: match &rerun_of {
+                Some(of) => Some(prepared.run_extensions.clone().unwrap_or_default().with(RERUN_OF, of)),
+                None => prepared.run_extensions.clone(),
+            },
         },
         version: 0,
         last_seq: 0,
@@ -156,6 +165,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         ceilings: prepared.ceilings.clone(),
         account: prepared.account,
         hold: None,
+        rerun: rerun.as_ref().map(|(of, _)| of.clone()),
         attempts: 0,
         trace: trace.clone(),
     };
@@ -167,7 +177,12 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
     };
     let budget = prepared.budget_of_root.clone();
     let root = queued_record(root, NodePath::root(), facts.clone(), Some(deadline), budget, cx);
-    let root = NodeRecord { inputs_unjudged: prepared.inputs_unjudged, ..root };
+    let twin = match rerun {
+        Some((of, original)) if of.reuses => Twin::Repeats(original.clone()),
+        Some(_) | None => Twin::None,
+    };
+    let repetition = Repetition { twin, ..Repetition::default() };
+    let root = NodeRecord { inputs_unjudged: prepared.inputs_unjudged, repetition, ..root };
 
     let mut draft = Draft::new(run, cx);
     draft.event(RunEventType::RunStarted, None, [("root_node_run_id", json!(root.id()))]);

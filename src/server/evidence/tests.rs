@@ -76,6 +76,7 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         ceilings: None,
         account: None,
         hold: None,
+        rerun: None,
         attempts: 0,
         trace: None,
     };

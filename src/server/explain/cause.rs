@@ -55,6 +55,9 @@ pub enum Cause {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error_code: Option<String>,
     },
+    /// It has ended without being executed: it has the outputs of a node of the run that
+    /// its run repeats.
+    Reused { node_run_id: NodeRunId },
     /// It has ended, and its executor has yet to acknowledge that.
     NotifyingExecutor { tries: u32 },
     /// Its executor has it.
@@ -113,6 +116,7 @@ impl Cause {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Over { .. } => "over",
+            Self::Reused { .. } => "reused",
             Self::NotifyingExecutor { .. } => "notifying_executor",
             Self::AtExecutor { .. } => "at_executor",
             Self::WaitingForChildren { .. } => "waiting_for_children",
@@ -138,7 +142,7 @@ impl Cause {
     /// Who can end it.
     pub(super) fn acts(&self) -> Acts {
         match self {
-            Self::Over { .. } => Acts::Done,
+            Self::Over { .. } | Self::Reused { .. } => Acts::Done,
             Self::AtExecutor { .. } => Acts::Executor,
             Self::WaitingForChildren { .. } => Acts::Children,
             Self::NotifyingExecutor { .. }
@@ -188,6 +192,7 @@ impl Cause {
             }
             Self::Parked { .. } | Self::NoWakeUp => Some("jarvis-run-coordinator journal check".into()),
             Self::Over { .. }
+            | Self::Reused { .. }
             | Self::NotifyingExecutor { .. }
             | Self::AtExecutor { .. }
             | Self::WaitingForChildren { .. }
@@ -223,6 +228,9 @@ impl fmt::Display for Cause {
             Self::Over { state, error_code: None } => write!(f, "The node has ended: {state}"),
             Self::Over { state, error_code: Some(code) } => {
                 write!(f, "The node has ended: {state}, with {code}")
+            }
+            Self::Reused { node_run_id } => {
+                write!(f, "It was not executed: its outputs are those of {node_run_id}")
             }
             Self::NotifyingExecutor { tries: 0 } => {
                 f.write_str("Its executor is being notified that the node has ended")

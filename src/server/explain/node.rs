@@ -119,8 +119,10 @@ fn set_aside(node: &NodeRecord, held: Option<Reason>, paused: Option<Reason>) ->
 fn ended(node: &NodeRecord) -> Vec<Reason> {
     let state = node.node.state;
     let over = Cause::Over { state, error_code: error_code(node) }.reason(node.node.ended_at, None);
+    let reused = node.repetition.twin.reused().cloned();
+    let reused = reused.map(|id| Cause::Reused { node_run_id: id }.reason(node.node.ended_at, None));
     let notified = node.wake.as_ref().map(|wake| notifying(node, wake));
-    [over].into_iter().chain(notified).collect()
+    [over].into_iter().chain(reused).chain(notified).collect()
 }
 
 /// The code of the error with which a node has ended: in its extensions, under

@@ -85,7 +85,11 @@ impl Treatment {
 
     fn of(operation: Operation) -> Self {
         let (class, reads_body) = match operation {
-            Operation::StartRun | Operation::CreateNodeRuns | Operation::CreateWebhook => (Class::Work, true),
+            Operation::StartRun
+            | Operation::CreateNodeRuns
+            | Operation::RerunRun
+            | Operation::StartBulk
+            | Operation::CreateWebhook => (Class::Work, true),
             Operation::StreamRunEvents
             | Operation::StreamNodeRunEvents
             | Operation::ShowRunEvents
@@ -104,6 +108,9 @@ impl Treatment {
             | Operation::ExplainNodeRun
             | Operation::ListDispatchPauses
             | Operation::GetCancelReport
+            | Operation::ListBulk
+            | Operation::GetBulk
+            | Operation::ListBulkResults
             | Operation::ShowRun
             | Operation::ShowNodeRun
             | Operation::WhoAmI
@@ -123,7 +130,8 @@ impl Treatment {
             | Operation::PauseDispatch
             | Operation::ResumeDispatch
             | Operation::WakeNodeRun
-            | Operation::CancelRunWithReport => (Class::End, true),
+            | Operation::CancelRunWithReport
+            | Operation::AbortBulk => (Class::End, true),
         };
         Self { class, reads_body }
     }

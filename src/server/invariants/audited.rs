@@ -50,9 +50,9 @@ pub(super) fn check(scene: &Scene<'_>, trail: &[AuditRecord], findings: &mut Fin
         findings.rule("what a caller causes is audited", !demanded || of_commit.is_some(), what);
         let refusal_only = of_commit.is_none_or(|record| match record.operation {
             AuditedOperation::Request(_) => true,
-            AuditedOperation::Other(OtherOperation::DispatchNodeRun | OtherOperation::RotateKey) => {
-                record.outcome == AuditOutcome::Refused
-            }
+            AuditedOperation::Other(
+                OtherOperation::DispatchNodeRun | OtherOperation::RotateKey | OtherOperation::FinishBulk,
+            ) => record.outcome == AuditOutcome::Refused,
         });
         let own = actor != Actor::Coordinator || refusal_only;
         findings.rule("the coordinator's decisions are audited only if they refuse", own, what);

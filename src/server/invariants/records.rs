@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::{Findings, Scene};
 use crate::{
     record::{AttemptOutcome, Hold, Job, NodeRecord},
-    types::{ConstraintEnvelope, Extensions, NodeKind, NodeRunState, SideEffectClass, StructuralConstraints},
+    types::{
+        ConstraintEnvelope, Extensions, NodeKind, NodeRunId, NodeRunState, SideEffectClass,
+        StructuralConstraints,
+    },
 };
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
@@ -26,12 +29,16 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings) {
         findings.rule("node paths are unique", places.insert(node.path.as_str()), || about(node));
         wake_ups(scene, node, findings);
         attempts(scene, node, findings);
+        repetition(scene, node, findings);
         if !scene.adopted {
             place(scene, node, findings);
             counters(scene, node, findings);
             limits(scene, node, findings);
         }
     }
+    let twins: Vec<_> = scene.nodes.values().filter_map(|node| twin(node)).collect();
+    let distinct = twins.iter().collect::<BTreeSet<_>>().len() == twins.len();
+    findings.rule("a node is the twin of one node at most", distinct, || run.id().to_string());
     findings.same("a run counts its nodes", &run.id(), &run.nodes, &(scene.nodes.len() as u64));
     let root = scene.nodes.get(&run.run.root_node_run_id);
     findings.rule("a live run has a root", root.is_some() || run.is_terminal(), || run.id().to_string());
@@ -120,6 +127,32 @@ fn attempts(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
         );
         let started = node.node.started_at.is_some();
         findings.same("exactly attempted nodes have a start time", &node.id(), &(node.attempt > 0), &started);
+    }
+}
+
+/// The node of the original that is the same as this one.
+fn twin(node: &NodeRecord) -> Option<&NodeRunId> {
+    let twin = &node.repetition.twin;
+    twin.reused().or(twin.repeated())
+}
+
+/// What has the outputs of another node was not executed.
+fn repetition(scene: &Scene<'_>, node: &NodeRecord, findings: &mut Findings) {
+    let reused = node.repetition.twin.reused();
+    let shown = node.node.extensions.as_ref().and_then(|own| own.text("jarvis.reused_from"));
+    let is_same = shown.as_deref() == reused.map(NodeRunId::as_str);
+    findings.rule("a node shows whose outputs it has", is_same, || about(node));
+    if reused.is_some() {
+        let idle = node.attempt == 0 && node.children == 0 && node.node.started_at.is_none();
+        let ended = node.node.state == NodeRunState::Succeeded && idle;
+        findings.rule("a node with outputs of another was not executed", ended, || about(node));
+    }
+    if twin(node).is_some() {
+        let reuses = scene.run.rerun.as_ref().is_some_and(|rerun| rerun.reuses);
+        findings.rule("only a run that repeats another has twins", reuses, || about(node));
+        let is_root = *node.id() == scene.run.run.root_node_run_id;
+        let below = scene.parent(node).is_some_and(|parent| parent.repetition.twin.repeated().is_some());
+        findings.rule("the parent of a twin repeats a node", is_root || below, || about(node));
     }
 }
 

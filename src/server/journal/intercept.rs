@@ -16,18 +16,19 @@ mod webhooks;
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, CanceledNode, ClaimFilter, ClaimedWake,
-    Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient,
-    Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering, TreePage, WaitingPage, WaitingPlace, Work,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, CanceledNode,
+    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
+    Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering, TreePage,
+    WaitingPage, WaitingPlace, Work,
     inspect::Inspect,
 };
 use crate::{
     record::{
-        AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, Pause, PauseScope,
-        RunRecord,
+        AttemptRecord, AuditRecord, BulkChange, BulkJob, BulkOutcome, BulkResult, ChangeSet, Job, NodeHead,
+        NodePath, NodeRecord, Pause, PauseScope, RunRecord,
     },
     time::Timestamp,
-    types::{NodeRunId, RunId, WorkerId},
+    types::{BulkId, NodeRunId, RunId, WorkerId},
 };
 
 /// The result of a call.
@@ -322,6 +323,39 @@ impl<I: Interceptor> Steering for Intercepted<I> {
 
     async fn nodes_canceled(&self, run: &RunId, at: Timestamp, limit: u32) -> Answer<Vec<CanceledNode>> {
         self.0.read("nodes_canceled", self.0.journal().nodes_canceled(run, at, limit)).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> BulkJournal for Intercepted<I> {
+    async fn bulk_commit(&self, change: BulkChange) -> Answer<()> {
+        self.0.write("bulk_commit", || self.0.journal().bulk_commit(change.clone())).await
+    }
+
+    async fn bulk_fetch(&self, bulk: &BulkId) -> Answer<Option<BulkJob>> {
+        self.0.read("bulk_fetch", self.0.journal().bulk_fetch(bulk)).await
+    }
+
+    async fn bulk_live(&self, limit: u32) -> Answer<Vec<BulkJob>> {
+        self.0.read("bulk_live", self.0.journal().bulk_live(limit)).await
+    }
+
+    async fn bulk_page(&self, after: Option<&BulkPlace>, limit: u32) -> Answer<Vec<BulkJob>> {
+        self.0.read("bulk_page", self.0.journal().bulk_page(after, limit)).await
+    }
+
+    async fn bulk_results(
+        &self,
+        bulk: &BulkId,
+        after: u64,
+        outcome: Option<BulkOutcome>,
+        limit: u32,
+    ) -> Answer<Vec<BulkResult>> {
+        self.0.read("bulk_results", self.0.journal().bulk_results(bulk, after, outcome, limit)).await
+    }
+
+    async fn bulk_prune(&self, ended_before: Timestamp, limit: u32) -> Answer<u64> {
+        self.0.write("bulk_prune", || self.0.journal().bulk_prune(ended_before, limit)).await
     }
 }
 

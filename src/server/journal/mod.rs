@@ -13,6 +13,7 @@
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
 //!   runs, nodes and attempts; `work`: for the work of all runs; `webhooks`: notices,
 //!   subscriptions and deliveries.
+//! - `bulk`: bulk jobs, a part of the trait.
 //! - `steering`: the part of the trait that operators steer with.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
@@ -22,6 +23,7 @@
 //! durably, before its caller is answered and before anything is done about it.
 //! The journal writes what a [`ChangeSet`] says and derives nothing.
 
+mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod error;
@@ -46,6 +48,7 @@ use bytes::Bytes;
 use futures::Stream;
 
 pub use self::{
+    bulk::{BulkJournal, BulkPlace},
     error::{JournalError, OpenError},
     runs::{
         ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
@@ -82,7 +85,7 @@ pub const SPANS_MARK: &str = "spans";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: Steering + WebhookJournal {
+pub trait Journal: BulkJournal + Steering + WebhookJournal {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.

@@ -35,7 +35,7 @@ pub struct Retention {
     pub clock: Arc<dyn Clock>,
     /// How long a finished run is kept. `None`: without limit.
     pub runs: Option<Duration>,
-    /// How long an audit record is kept.
+    /// How long an audit record and a bulk job that has ended are kept.
     pub audit: Duration,
     pub log: Logger,
 }
@@ -61,7 +61,11 @@ impl Retention {
                 error!(self.log, "could not delete old audit records"; "error" => %failure);
                 POLL_EVERY
             });
-            self.clock.sleep(runs.min(audit)).await;
+            let bulk = self.prune_bulk().await.unwrap_or_else(|failure| {
+                error!(self.log, "could not delete old bulk jobs"; "error" => %failure);
+                POLL_EVERY
+            });
+            self.clock.sleep(runs.min(audit).min(bulk)).await;
         }
     }
 
@@ -73,6 +77,18 @@ impl Retention {
             0 => Ok(POLL_EVERY.min(keep)),
             runs => {
                 info!(self.log, "finished runs deleted"; "runs" => runs, "finished_before" => %before);
+                Ok(PAUSE)
+            }
+        }
+    }
+
+    /// The same for bulk jobs, which say who did what, and are kept like audit records.
+    async fn prune_bulk(&self) -> Result<Duration, JournalError> {
+        let before = self.clock.now() - self.audit;
+        match self.journal.bulk_prune(before, AUDIT_RECORDS).await? {
+            0 => Ok(POLL_EVERY.min(self.audit)),
+            rows => {
+                info!(self.log, "old bulk jobs deleted"; "rows" => rows, "before" => %before);
                 Ok(PAUSE)
             }
         }

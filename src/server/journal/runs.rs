@@ -6,10 +6,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     record::{AttemptRecord, Identity, Labels, NodeHead, NodePath},
     time::Timestamp,
-    types::{NodeTypeRef, RunId, RunState},
+    types::{NodeRunId, NodeTypeRef, RunId, RunState},
 };
 
 /// Orders runs by when they started, and those of one moment by their ids.
@@ -32,6 +34,8 @@ pub struct RunSummary {
     pub owner: Option<Identity>,
     /// The code of its root's error, if it ended with one.
     pub error_code: Option<String>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     pub labels: Labels,
     /// Where runs that need attention are listed: why.
     pub attention: Option<Attention>,
@@ -68,7 +72,8 @@ pub struct RunsFilter {
 }
 
 /// Selects runs; what is `None` selects all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunSelect {
     pub state: Option<RunState>,
     /// The id of the root's type.
@@ -118,6 +123,8 @@ pub struct NodeSummary {
     pub node_type: NodeTypeRef,
     /// The number of its children.
     pub children: u64,
+    /// The NodeRun of another Run whose outputs it has.
+    pub reused_from: Option<NodeRunId>,
 }
 
 /// A page of a tree, in the order of the paths as text: each node before its

@@ -5,7 +5,8 @@ use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
 use super::{
-    approvals, audit, dispatch, evidence, explain, holds, records, runs, steering, system, ui, webhooks, work,
+    approvals, audit, bulk, dispatch, evidence, explain, holds, records, reruns, runs, steering, system, ui,
+    webhooks, work,
 };
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
@@ -24,6 +25,8 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         holds::register(&mut api)?;
         dispatch::register(&mut api)?;
         steering::register(&mut api)?;
+        reruns::register(&mut api)?;
+        bulk::register(&mut api)?;
         explain::register(&mut api)?;
         records::register(&mut api)?;
         system::register(&mut api)?;

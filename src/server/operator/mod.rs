@@ -18,6 +18,7 @@
 mod approvals;
 mod audit;
 mod dispatch;
+mod bulk;
 mod endpoints;
 mod evidence;
 mod explain;
@@ -26,6 +27,7 @@ mod model;
 pub mod openapi;
 mod paging;
 mod records;
+mod reruns;
 mod runs;
 mod steering;
 mod system;

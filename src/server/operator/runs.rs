@@ -51,6 +51,9 @@ struct RunEntry {
     /// The code of its root's error, if it ended with one
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
+    /// The run that it repeats
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<RunId>,
     /// `metadata.labels` of its request, as far as runs are found by them
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
@@ -101,6 +104,9 @@ struct NodeEntry {
     attempt: u32,
     /// The number of its children
     children: u64,
+    /// The node run whose outputs it has: it was not executed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_from: Option<NodeRunId>,
 }
 
 /// An attempt that did not end its node run
@@ -328,7 +334,7 @@ impl From<RunPlace> for AfterRun {
 
 impl From<RunSummary> for RunEntry {
     fn from(run: RunSummary) -> Self {
-        let RunSummary { place, state, held, ended_at, node_type, owner, error_code, labels, attention } =
+        let RunSummary { place, state, held, ended_at, node_type, owner, error_code, labels, attention, rerun_of } =
             run;
         let node_type_ref =
             node_type.map(|(node_type_id, version)| NodeTypeRef { extensions: None, node_type_id, version });
@@ -341,6 +347,7 @@ impl From<RunSummary> for RunEntry {
             node_type_ref,
             owner: owner.map(Principal::from),
             error_code,
+            rerun_of,
             labels: labels.into_map(),
             attention: attention.map(Attention::from),
         }
@@ -349,7 +356,7 @@ impl From<RunSummary> for RunEntry {
 
 impl From<NodeSummary> for NodeEntry {
     fn from(node: NodeSummary) -> Self {
-        let NodeSummary { head, node_type, children } = node;
+        let NodeSummary { head, node_type, children, reused_from } = node;
         Self {
             node_run_id: head.node_run_id,
             path: head.path.as_str().to_owned(),
@@ -361,6 +368,7 @@ impl From<NodeSummary> for NodeEntry {
             deadline: head.deadline,
             attempt: head.attempt,
             children,
+            reused_from,
         }
     }
 }

@@ -121,10 +121,12 @@ pub enum OtherOperation {
     DispatchNodeRun,
     /// The command `journal rotate-key`.
     RotateKey,
+    /// The end of a bulk job.
+    FinishBulk,
 }
 
 impl OtherOperation {
-    pub const ALL: [Self; 2] = [Self::DispatchNodeRun, Self::RotateKey];
+    pub const ALL: [Self; 3] = [Self::DispatchNodeRun, Self::RotateKey, Self::FinishBulk];
 }
 
 impl AuditedOperation {
@@ -141,6 +143,7 @@ impl AuditedOperation {
             Self::Request(operation) => operation.as_str(),
             Self::Other(OtherOperation::DispatchNodeRun) => "dispatch_node_run",
             Self::Other(OtherOperation::RotateKey) => "rotate_key",
+            Self::Other(OtherOperation::FinishBulk) => "finish_bulk",
         }
     }
 }

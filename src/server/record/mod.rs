@@ -21,6 +21,8 @@
 //! - `labels`: by which runs are found.
 //! - `pause`: that dispatch is kept from nodes of all runs.
 //! - `path`: a node's place in its run's tree.
+//! - `rerun`: a Run that repeats another one.
+//! - `bulk`: jobs that do the same to many Runs.
 //! - `change_set`: the result of a decision, with events and attempts.
 //! - `trace`: where a run belongs in a distributed trace.
 //! - `outbox`: the entries by which the JARVIS stores hear of a change.
@@ -35,6 +37,7 @@ mod approval;
 mod audit;
 mod bindings;
 mod budget;
+mod bulk;
 mod change_set;
 mod hold;
 mod hosts;
@@ -45,6 +48,7 @@ mod operation;
 mod outbox;
 mod path;
 mod pause;
+mod rerun;
 mod retry;
 mod run;
 mod sealed;
@@ -58,6 +62,10 @@ pub use self::{
     audit::{AuditObject, AuditOutcome, AuditRecord, AuditedOperation, DETAIL_BYTES, OtherOperation},
     bindings::Bindings,
     budget::{Account, Amounts, Estimate, Kind, Limits, NodeBudget, millionths, money},
+    bulk::{
+        BulkAborted, BulkAction, BulkCaller, BulkChange, BulkCounts, BulkJob, BulkOutcome, BulkResult,
+        BulkState,
+    },
     change_set::{AttemptOutcome, AttemptRecord, ChangeSet, EventRecord},
     hold::Hold,
     hosts::Hosts,
@@ -68,6 +76,7 @@ pub use self::{
     outbox::{OutboxItem, Recipient},
     path::NodePath,
     pause::{PAUSE_NAME_BYTES, Pause, PauseScope, PauseSubject, executor_name},
+    rerun::{Repetition, RerunFrom, RerunOf, SIBLINGS_MAX, Taken, Twin},
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},
     sealed::SealedToken,

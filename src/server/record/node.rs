@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, AttemptNote, Bindings, Hosts, Job, NodeBudget, NodePath, ResultRetries, Wake};
+use super::{
+    Approval, AttemptNote, Bindings, Hosts, Job, NodeBudget, NodePath, Repetition, ResultRetries, Wake,
+};
 use crate::{
     time::Timestamp,
     types::{
@@ -71,6 +73,9 @@ pub struct NodeRecord {
     /// What its children's types were chosen from, where that is limited.
     #[serde(default, skip_serializing_if = "Bindings::is_empty")]
     pub bindings: Bindings,
+    /// What it has to do with the Run that its Run repeats.
+    #[serde(default, skip_serializing_if = "Repetition::is_nothing")]
+    pub repetition: Repetition,
     /// The coordinator's next action; `Some` in every state that is not
     /// terminal. The journal keeps it in columns, like the `state` and
     /// `ended_at` of the NodeRun: see [`NodeHead`].
@@ -172,6 +177,7 @@ impl NodeRecord {
             result_retries: ResultRetries::default(),
             inputs_unjudged: false,
             bindings: Bindings::default(),
+            repetition: Repetition::default(),
             wake: None,
             unread: Unread::default(),
         }

@@ -36,6 +36,12 @@ pub enum Operation {
     WakeNodeRun,
     CancelRunWithReport,
     GetCancelReport,
+    RerunRun,
+    StartBulk,
+    ListBulk,
+    GetBulk,
+    ListBulkResults,
+    AbortBulk,
     ShowRun,
     ShowNodeRun,
     ShowRunEvents,
@@ -63,7 +69,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 48] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -91,6 +97,12 @@ impl Operation {
         Self::WakeNodeRun,
         Self::CancelRunWithReport,
         Self::GetCancelReport,
+        Self::RerunRun,
+        Self::StartBulk,
+        Self::ListBulk,
+        Self::GetBulk,
+        Self::ListBulkResults,
+        Self::AbortBulk,
         Self::ShowRun,
         Self::ShowNodeRun,
         Self::ShowRunEvents,
@@ -143,6 +155,12 @@ impl Operation {
             | Self::WakeNodeRun
             | Self::CancelRunWithReport
             | Self::GetCancelReport
+            | Self::RerunRun
+            | Self::StartBulk
+            | Self::ListBulk
+            | Self::GetBulk
+            | Self::ListBulkResults
+            | Self::AbortBulk
             | Self::ShowRun
             | Self::ShowNodeRun
             | Self::ShowRunEvents
@@ -196,6 +214,12 @@ impl Operation {
             Self::WakeNodeRun => "wake_node_run",
             Self::CancelRunWithReport => "cancel_run_with_report",
             Self::GetCancelReport => "get_cancel_report",
+            Self::RerunRun => "rerun_run",
+            Self::StartBulk => "start_bulk",
+            Self::ListBulk => "list_bulk",
+            Self::GetBulk => "get_bulk",
+            Self::ListBulkResults => "list_bulk_results",
+            Self::AbortBulk => "abort_bulk",
             Self::ShowRun => "show_run",
             Self::ShowNodeRun => "show_node_run",
             Self::ShowRunEvents => "show_run_events",

@@ -26,6 +26,11 @@ impl NodePath {
         self.0.bytes().filter(|&byte| byte == b'.').count() as u64
     }
 
+    /// The number of the node among all nodes of its run; 0 if the path has none.
+    pub fn ordinal(&self) -> u64 {
+        self.0.rsplit('.').next().and_then(|last| last.parse().ok()).unwrap_or(0)
+    }
+
     /// `other` is this node or one of its descendants.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -66,5 +71,6 @@ mod tests {
         assert!(!node.contains(&NodePath::root()));
         assert_eq!(node.child(19).above().collect::<Vec<_>>(), ["1.4", "1"]);
         assert!(!node.contains(&NodePath::root().child(41)));
+        assert_eq!((NodePath::root().ordinal(), node.child(19).ordinal()), (1, 19));
     }
 }

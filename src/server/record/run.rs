@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Account, Hold, Identity, RunTrace, SealedToken};
+use super::{Account, Hold, Identity, RerunOf, RunTrace, SealedToken};
 
 use crate::{
     time::Timestamp,
@@ -44,6 +44,9 @@ pub struct RunRecord {
     /// It is kept from starting work. `None` once it is terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// The Run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<RerunOf>,
     /// Attempts of its nodes that this coordinator began. In runs of journals of
     /// earlier programs, those since then.
     #[serde(default, skip_serializing_if = "is_zero")]

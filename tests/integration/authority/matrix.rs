@@ -117,6 +117,12 @@ impl Scene {
                 | Operation::WakeNodeRun
                 | Operation::CancelRunWithReport
                 | Operation::GetCancelReport
+                | Operation::RerunRun
+                | Operation::StartBulk
+                | Operation::ListBulk
+                | Operation::GetBulk
+                | Operation::ListBulkResults
+                | Operation::AbortBulk
                 | Operation::ShowRun
                 | Operation::ShowNodeRun
                 | Operation::ShowRunEvents

@@ -3,10 +3,12 @@
 //! - `matrix`: every operation by every kind of caller, as a golden file.
 //! - `operator`: the same for the operator API; `webhooks`: of which tenant they report.
 //! - `audited`: what of it is in the audit trail.
+//! - `bulk`: bulk jobs, reruns.
 //! - `attacks`: what a caller of another tenant tries.
 
 mod attacks;
 mod audited;
+mod bulk;
 mod matrix;
 mod operator;
 mod webhooks;

@@ -100,6 +100,15 @@ async fn ask(
         Operation::ExplainNodeRun => {
             caller.operate("GET", &format!("/x/node-runs/{}/explain", scene.node), &Value::Null).await
         }
+        Operation::RerunRun => caller.operate("POST", &format!("/x/runs/{}:rerun", scene.run), &reason).await,
+        Operation::StartBulk => {
+            let body = json!({"action": "cancel", "reason": "because", "ids": ["nowhere"]});
+            caller.operate("POST", "/x/bulk", &body).await
+        }
+        Operation::ListBulk => caller.operate("GET", "/x/bulk", &Value::Null).await,
+        Operation::GetBulk => caller.operate("GET", "/x/bulk/nowhere", &Value::Null).await,
+        Operation::ListBulkResults => caller.operate("GET", "/x/bulk/nowhere/results", &Value::Null).await,
+        Operation::AbortBulk => caller.operate("POST", "/x/bulk/nowhere:abort", &reason).await,
         Operation::ShowRun => caller.operate("GET", &format!("/x/runs/{}", scene.run), &Value::Null).await,
         Operation::ShowNodeRun => {
             caller.operate("GET", &format!("/x/node-runs/{}", scene.node), &Value::Null).await
@@ -187,15 +196,21 @@ fn shown(answer: &Answer) -> String {
         404 => {
             let code = answer.body()["error"]["code"].clone();
             assert!(
-                ["approval_not_found", "run_not_found", "node_run_not_found", "webhook_not_found"]
-                    .map(Value::from)
-                    .contains(&code)
+                [
+                    "approval_not_found",
+                    "bulk_not_found",
+                    "run_not_found",
+                    "node_run_not_found",
+                    "webhook_not_found"
+                ]
+                .map(Value::from)
+                .contains(&code)
             );
             return "404".into();
         }
         409 => {
             let code = answer.body()["error"]["code"].clone();
-            assert!(["node_run_not_waiting", "run_not_canceled"].map(Value::from).contains(&code));
+            assert!(["node_run_not_waiting", "run_not_canceled", "run_not_terminal"].map(Value::from).contains(&code));
             return "409".into();
         }
         status => panic!("{status}: {}", answer.text),

@@ -6,6 +6,7 @@
 //! - `pauses`: dispatch that is paused.
 //! - `cancels`: cancels with a report, and what is tried now.
 //! - `runs`: lists and counts of runs, the tree of one.
+//! - `reruns`: runs that repeat others; `bulk`: the same done to many runs.
 //! - `commands`, `run_commands`: the commands that use it.
 //! - `terminal`: the same on a terminal.
 //! - `work`: the work of all runs, runs that need attention, labels.
@@ -14,6 +15,7 @@
 //! - `page`: the files of the web page, and what it asks for.
 
 mod approvals;
+mod bulk;
 mod cancels;
 mod commands;
 mod holds;
@@ -22,6 +24,7 @@ mod metrics;
 mod page;
 mod pauses;
 mod records;
+mod reruns;
 mod run_commands;
 mod runs;
 mod terminal;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `rules`: the rules, as pure functions; `approvals`: who may see and decide
-//!   about approvals; `webhooks`: who may manage which.
+//!   about approvals; `bulk`: who may make bulk jobs; `webhooks`: who may manage which.
 //!
 //! An assignment token whose NodeRun has ended, or that is not the one in the
 //! journal, allows nothing: `assignment`.
@@ -18,6 +18,7 @@
 //! the composites above it (`liveness`).
 
 mod approvals;
+mod bulk;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -174,8 +175,8 @@ impl Coordinator {
             return Err(self.refused(caller, operation, object, refused).await.error(&not_found));
         }
         let to = match reach {
-            Reach::Start | Reach::Read | Reach::Server | Reach::Steer => Use::Read,
-            Reach::Operate | Reach::Approve => Use::Report,
+            Reach::Start | Reach::Read | Reach::Server => Use::Read,
+            Reach::Operate | Reach::Steer | Reach::Approve => Use::Report,
         };
         self.committer.liveness.node_used(caller, &record, to, self.committer.clock.now());
         Ok(record)

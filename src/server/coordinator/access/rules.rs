@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   assignment token ──▶ the operation's reach below its NodeRun ──────────────▶ yes │ outside
+//!   steering ──────────▶ as below, but always with the role
 //!   about an approval ─▶ as below, but always with the role, and never the starter
 //!   to steer ──────────▶ as below, but always with the role
 //!   setting `open` ────────────────────────────────────────────────────────────▶ yes
@@ -39,10 +40,10 @@ pub(crate) enum Reach {
     Read,
     /// It changes it.
     Operate,
+    /// It changes it as operators do, for which a role is needed under every setting.
+    Steer,
     /// It decides about an approval of it.
     Approve,
-    /// It steers it, as operators do.
-    Steer,
     /// It reads what belongs to no run: the server's work as a whole.
     Server,
 }
@@ -85,7 +86,13 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         | Operation::WhoAmI
         | Operation::GetSystem
         | Operation::ListAudit
-        | Operation::ExportRun => (Reach::Read, ExecutorReach::Nothing),
+        | Operation::ExportRun
+        | Operation::ListBulk
+        | Operation::GetBulk
+        | Operation::ListBulkResults => (Reach::Read, ExecutorReach::Nothing),
+        Operation::RerunRun | Operation::StartBulk | Operation::AbortBulk => {
+            (Reach::Steer, ExecutorReach::Nothing)
+        }
         Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
         Operation::HoldRun
         | Operation::ReleaseRun
@@ -253,7 +260,7 @@ impl Authority {
         let Roles { read, operate, admin: _ } = caller.roles();
         let (has, lacks) = match reach {
             Reach::Start | Reach::Read | Reach::Server => (read || operate, Roles::READ),
-            Reach::Operate | Reach::Approve | Reach::Steer => (operate, Roles::OPERATE),
+            Reach::Operate | Reach::Steer | Reach::Approve => (operate, Roles::OPERATE),
         };
         if has {
             return Ok(());
@@ -272,10 +279,7 @@ impl Authority {
         if !self.0.by_token {
             return Ok(());
         }
-        identified(caller)?;
-        // First: a foreign run does not exist for the caller.
-        self.judge(caller, Reach::Operate, owner)?;
-        has_role(caller)?;
+        self.judge_steering(caller, owner)?;
         let is_starter = owner.is_some_and(|owner| started(owner, caller.identity()));
         if is_starter && !self.0.approval_by_starter { Err(Refused::Starter) } else { Ok(()) }
     }

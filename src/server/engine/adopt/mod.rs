@@ -242,6 +242,7 @@ fn run_record(
         ceilings,
         account: None,
         hold,
+        rerun: None,
         attempts: 0,
         trace: None,
     }

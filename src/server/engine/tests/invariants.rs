@@ -68,6 +68,9 @@ fn explained(world: &World) {
                         approval.approval_id.to_string() == *approval_id && approval.decision.is_none()
                     })
                 }
+                Cause::Reused { node_run_id } => {
+                    world.nodes[node_run_id].node.state == NodeRunState::Succeeded
+                }
                 Cause::PolicyUnavailable => node.waits.held_since.is_some() && at > Some(world.now),
                 Cause::DispatchDue
                 | Cause::AskingPolicy

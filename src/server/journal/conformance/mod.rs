@@ -17,7 +17,7 @@
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
 //! - `steering`: pauses, held runs, nodes that are set aside or canceled.
 //! - `work`: the work of all runs, and evidence of one.
-//! - `secrets`: secrets by name.
+//! - `secrets`: secrets by name; `bulk`: bulk jobs.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `webhooks`: notices, subscriptions, deliveries.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
@@ -26,6 +26,7 @@
 
 mod approvals;
 mod audit;
+mod bulk;
 mod commits;
 mod events;
 mod heads;
@@ -47,8 +48,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use self::{
-    approvals::*, audit::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*, payloads::*,
-    pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*, work::*,
+    approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*,
+    payloads::*, pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*, work::*,
 };
 use super::inspect::Inspect;
 
@@ -144,6 +145,10 @@ macro_rules! for_each_journal_property {
             runs_that_need_attention_say_why
             tree_has_each_node_before_its_descendants
             attempts_are_read_in_pages
+            run_that_is_repeated_is_not_pruned
+            bulk_job_is_read_as_it_was_written
+            bulk_jobs_are_listed_and_those_that_are_live
+            old_bulk_jobs_are_pruned_with_their_results
             approvals_are_listed_oldest_first_in_pages
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other

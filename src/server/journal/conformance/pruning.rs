@@ -4,8 +4,8 @@ use super::{
     JournalUnderTest, NO_LIMIT, Probe, at, change, ended, event, node, nodes, run, run_ended, start, wake,
 };
 use crate::{
-    journal::Parked,
-    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord},
+    journal::{Parked, RunSelect, RunsFilter, Visible},
+    record::{AttemptOutcome, AttemptRecord, ChangeSet, Job, NodeRecord, RerunOf, RunRecord},
     types::{NodeRunId, RunId},
 };
 
@@ -134,4 +134,29 @@ pub async fn latest_commit_time_is_that_of_a_run(subject: JournalUnderTest) {
     let (run, events) = (journal.run("b").await, vec![event("b", 2, None)]);
     journal.commit(ChangeSet { at: at(40), run, events, ..change("b") }).await;
     assert_eq!(journal.0.latest_commit_time().await, Ok(Some(at(40))));
+}
+
+pub async fn run_that_is_repeated_is_not_pruned(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    journal.commit(finished("old", 10)).await;
+    let rerun = RerunOf { run_id: "old".into(), reuses: true };
+    let first = start("again");
+    let run = first.run.clone().map(|run| RunRecord { rerun: Some(rerun), ..run });
+    journal.commit(ChangeSet { run, ..first }).await;
+    deliver_all(&journal).await;
+    let filter = RunsFilter { visible: Visible::all(), select: RunSelect::default(), now: at(100) };
+    let listed = journal.0.runs_page(None, &filter, 9).await.expect("a page");
+    let mut shown: Vec<_> =
+        listed.runs.into_iter().map(|run| (run.place.run_id.to_string(), run.rerun_of)).collect();
+    shown.sort();
+    assert_eq!(shown, [("again".to_owned(), Some("old".into())), ("old".to_owned(), None)]);
+    assert_eq!(prune(&journal, 100, 10).await, 0);
+
+    let mut over = run_ended(journal.run("again").await.expect("a run"));
+    over.run.ended_at = Some(at(20));
+    let root = ended(journal.node("again", "1").await.expect("a node"));
+    journal.commit(ChangeSet { at: at(200), run: Some(over), nodes: vec![root], ..change("again") }).await;
+    deliver_all(&journal).await;
+    assert_eq!(prune(&journal, 100, 10).await, 1);
+    assert_eq!(existing(&journal, &["old", "again"]).await, ["again"]);
 }

@@ -46,6 +46,7 @@ pub fn run(id: &str) -> RunRecord {
         ceilings: Some(StructuralConstraints { max_depth: Some(32), ..StructuralConstraints::default() }),
         account: None,
         hold: None,
+        rerun: None,
         attempts: 0,
         trace: None,
     }

@@ -16,11 +16,16 @@ use rusqlite::Connection;
 /// `JRCJ`, the coordinator's journal: stands in the header of each file.
 pub(super) const APPLICATION_ID: i32 = 0x4a52_434a;
 
+mod reruns;
+
+use self::reruns::{BULK_JOBS, RERUNS};
+
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 14] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS, MARKS,
     STEERING,
+    RERUNS, BULK_JOBS,
 ];
 
 /// The schema version of this program.

@@ -48,6 +48,7 @@ mod attention;
 mod audit;
 mod backup;
 mod body;
+mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 mod callers_writer;
 mod check;

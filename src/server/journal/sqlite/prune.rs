@@ -5,6 +5,9 @@
 //!                                          └ not finished or owed by now ──▶ kept
 //! ```
 //!
+//! A run that is being repeated stays until that has ended: what repeats it may take
+//! outputs from it.
+//!
 //! A reader finds the candidates, so that the search delays no commit. The writer
 //! checks each again before it deletes it, and deletes each in an operation of its
 //! own, so that commits take turns with it.
@@ -71,6 +74,8 @@ pub(super) fn prunable(
                AND run_id NOT IN (SELECT run_id FROM outbox)
                AND NOT EXISTS (SELECT 1 FROM node_runs
                                WHERE node_runs.run_id = runs.run_id AND wake_at IS NOT NULL)
+               AND NOT EXISTS (SELECT 1 FROM run_list
+                               WHERE rerun_of = runs.run_id AND rerun_of IS NOT NULL AND ended_at IS NULL)
              ORDER BY changed_at LIMIT ?",
         )?
         .query_map(params![finished_before.as_micros(), limit], |row| row.get::<_, String>(0))?
@@ -98,7 +103,9 @@ pub(super) fn run_prune(
             "SELECT 1 FROM runs
              WHERE run_id = ?1 AND terminal = 1 AND changed_at < ?2
                AND NOT EXISTS (SELECT 1 FROM node_runs WHERE run_id = ?1 AND wake_at IS NOT NULL)
-               AND NOT EXISTS (SELECT 1 FROM outbox WHERE id > ?3 AND run_id = ?1)",
+               AND NOT EXISTS (SELECT 1 FROM outbox WHERE id > ?3 AND run_id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM run_list
+                               WHERE rerun_of = ?1 AND rerun_of IS NOT NULL AND ended_at IS NULL)",
         )?
         .query_row(params![run, finished_before.as_micros(), outbox_seen], |_| Ok(()))
         .optional()?;

@@ -50,7 +50,8 @@ pub(super) const UNLIST: &str = concat!(
 /// The columns of a summary.
 macro_rules! columns {
     () => {
-        "run_list.started_at, run_list.run_id, state, ended_at, node_type, node_version, owner, error_code, labels, held"
+        "run_list.started_at, run_list.run_id, state, ended_at, node_type, node_version, owner, error_code, labels, \
+         held, rerun_of"
     };
 }
 pub(super) use columns;
@@ -86,6 +87,7 @@ pub(super) struct First {
     owner: Option<String>,
     labels: Option<String>,
     held: bool,
+    rerun_of: Option<String>,
 }
 
 /// What may change of a run.
@@ -114,7 +116,8 @@ impl ListRow {
             let labels = Labels::of(record.run.extensions.as_ref());
             let labels = Some(labels).filter(|labels| !labels.is_empty());
             let labels = labels.as_ref().map(to_json).transpose()?;
-            let first = First { node_type, owner, labels, held: record.hold.is_some() };
+            let rerun_of = record.rerun.as_ref().map(|rerun| rerun.run_id.to_string());
+            let first = First { node_type, owner, labels, held: record.hold.is_some(), rerun_of };
             return Ok(Some(Self::Starts { started_at: start_of(record), now, first }));
         }
         let started_at = start_of(record);
@@ -133,13 +136,13 @@ fn start_of(record: &RunRecord) -> i64 {
 pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result<(), JournalError> {
     match row {
         ListRow::Starts { started_at, now: Now { state, ended_at, error_code }, first } => {
-            let First { node_type, owner, labels, held } = first;
+            let First { node_type, owner, labels, held, rerun_of } = first;
             let (id, version) = node_type.as_ref().map(|(id, version)| (id, version)).unzip();
             connection
                 .prepare_cached(
                     "INSERT INTO run_list (started_at, run_id, state, ended_at, node_type, node_version, owner,
-                                           error_code, labels, held)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                           error_code, labels, held, rerun_of)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     started_at,
@@ -151,7 +154,8 @@ pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result
                     owner,
                     error_code,
                     labels,
-                    held
+                    held,
+                    rerun_of
                 ])?;
         }
         ListRow::Holds { started_at, held } => {
@@ -264,6 +268,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
         node_type: node_type.zip(version),
         owner,
         error_code: row.get(7)?,
+        rerun_of: row.get::<_, Option<String>>(9)?.map(RunId::new),
         labels: labels.unwrap_or_default(),
         attention: None,
         held: row.get(9)?,

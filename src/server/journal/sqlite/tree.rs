@@ -19,7 +19,8 @@ use crate::{
 pub(super) fn nodes_between(columns: &str) -> String {
     format!(
         "SELECT {columns}, body ->> '$.node.node_type_ref.node_type_id',
-                body ->> '$.node.node_type_ref.version', body ->> '$.children'
+                body ->> '$.node.node_type_ref.version', body ->> '$.children',
+                body ->> '$.repetition.twin.reuses'
          FROM node_runs INDEXED BY node_runs_of_run
          WHERE run_id = ?1 AND path > ?2 AND path < ?3 ORDER BY path LIMIT ?4"
     )
@@ -72,7 +73,8 @@ fn summary(row: &rusqlite::Row<'_>) -> Result<NodeSummary, JournalError> {
     let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
     let node_type = NodeTypeRef { extensions: None, node_type_id: text(16)?, version: text(17)? };
     let children = row.get::<_, Option<i64>>(18)?.and_then(|children| u64::try_from(children).ok());
-    Ok(NodeSummary { head, node_type, children: children.unwrap_or(0) })
+    let reused_from = row.get::<_, Option<String>>(19)?.map(NodeRunId::new);
+    Ok(NodeSummary { head, node_type, children: children.unwrap_or(0), reused_from })
 }
 
 /// The attempts of a node behind one.

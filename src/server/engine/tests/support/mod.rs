@@ -9,6 +9,7 @@ mod approvals;
 mod commit;
 mod queries;
 mod steering;
+mod reruns;
 mod values;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -24,7 +25,8 @@ use crate::{
         SilenceOutcome, StartRun, WaitsFor,
     },
     record::{
-        Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RunRecord,
+        Actor, AttemptRecord, AuditRecord, Estimate, EventRecord, Identity, NodeRecord, Operation, RerunOf,
+        RunRecord,
     },
     time::Timestamp,
     types::{
@@ -50,6 +52,8 @@ pub(super) struct World {
     pub(super) events: Vec<EventRecord>,
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) audit: Vec<AuditRecord>,
+    /// The run that the next start repeats.
+    pub(super) repeats: Option<(RerunOf, NodeRunId)>,
 }
 
 impl World {
@@ -74,6 +78,7 @@ impl World {
             events: Vec::new(),
             attempts: Vec::new(),
             audit: Vec::new(),
+            repeats: None,
         }
     }
 
@@ -115,6 +120,14 @@ impl World {
         self.start_as(RUN, ROOT, members, PolicyOutcome::Allow)
     }
 
+    /// Starts a run that repeats `run-1`, with the same request.
+    pub(super) fn rerun(&mut self, run: &str, root: &str, reuses: bool, members: Value) -> Run {
+        self.repeats = Some((RerunOf { run_id: RUN.into(), reuses }, ROOT.into()));
+        let started = self.start_as(run, root, members, PolicyOutcome::Allow);
+        self.repeats = None;
+        started.expect("a start")
+    }
+
     pub(super) fn start_as(
         &mut self,
         run: &str,
@@ -139,6 +152,7 @@ impl World {
             ),
             facts,
             subject_token: None,
+            rerun: self.repeats.clone(),
             trace: None,
         };
         self.tick();
@@ -183,6 +197,7 @@ impl World {
             facts: self.facts(&child.spec.node_type_ref.node_type_id),
             inputs: InputsNote::default(),
             candidates: CandidateSet::of(child.spec.extensions.as_ref()).expect("a candidate set"),
+            twin: self.twin(&child.spec, run, parent),
         }
     }
 
