@@ -135,7 +135,8 @@ impl Coordinator {
         self.run_authorize(caller, operation, run).await?;
         check_reason(reason)?;
         let reason = self.committer.redactor.message(reason).into_owned();
-        let canceled = self.run_cancel_for(Cause::asked(caller.actor(), operation), run, Some(&reason)).await?;
+        let canceled =
+            self.run_cancel_for(Cause::asked(caller.actor(), operation), run, Some(&reason)).await?;
         self.cancel_report(canceled).await
     }
 

@@ -19,8 +19,7 @@ use super::{
     AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, CanceledNode,
     ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
     Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering, TreePage,
-    WaitingPage, WaitingPlace, Work,
-    inspect::Inspect,
+    WaitingPage, WaitingPlace, Work, inspect::Inspect,
 };
 use crate::{
     record::{

@@ -17,8 +17,8 @@
 
 mod approvals;
 mod audit;
-mod dispatch;
 mod bulk;
+mod dispatch;
 mod endpoints;
 mod evidence;
 mod explain;

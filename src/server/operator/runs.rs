@@ -334,8 +334,18 @@ impl From<RunPlace> for AfterRun {
 
 impl From<RunSummary> for RunEntry {
     fn from(run: RunSummary) -> Self {
-        let RunSummary { place, state, held, ended_at, node_type, owner, error_code, labels, attention, rerun_of } =
-            run;
+        let RunSummary {
+            place,
+            state,
+            held,
+            ended_at,
+            node_type,
+            owner,
+            error_code,
+            labels,
+            attention,
+            rerun_of,
+        } = run;
         let node_type_ref =
             node_type.map(|(node_type_id, version)| NodeTypeRef { extensions: None, node_type_id, version });
         Self {

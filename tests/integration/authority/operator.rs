@@ -210,7 +210,11 @@ fn shown(answer: &Answer) -> String {
         }
         409 => {
             let code = answer.body()["error"]["code"].clone();
-            assert!(["node_run_not_waiting", "run_not_canceled", "run_not_terminal"].map(Value::from).contains(&code));
+            assert!(
+                ["node_run_not_waiting", "run_not_canceled", "run_not_terminal"]
+                    .map(Value::from)
+                    .contains(&code)
+            );
             return "409".into();
         }
         status => panic!("{status}: {}", answer.text),

@@ -49,7 +49,8 @@ use futures::future::BoxFuture;
 
 pub use self::{
     approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*,
-    payloads::*, pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*, work::*,
+    payloads::*, pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*,
+    work::*,
 };
 use super::inspect::Inspect;
 

@@ -8,8 +8,8 @@
 mod approvals;
 mod commit;
 mod queries;
-mod steering;
 mod reruns;
+mod steering;
 mod values;
 
 use std::{collections::BTreeMap, time::Duration};
