@@ -1,6 +1,6 @@
 //! The command line: the commands and their flags.
 //!
-//! - `runs`, `operator`, `steer`, `journal`: the commands below those.
+//! - `runs`, `operator`, `steer`, `bulk`, `journal`: the commands below those.
 //! - `target`: which server a command calls. `output`: in which form it prints.
 //!   `change`: what is asked before it changes something. `parse`: single words.
 //!   `select`: which runs.
@@ -8,6 +8,7 @@
 //! **Invariant:** a command shows and takes its own flags only. Those of the server
 //! may also be given before the command.
 
+mod bulk;
 mod change;
 mod journal;
 mod operator;
@@ -26,14 +27,15 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::{
-    change::{Care, Change, Runs},
+    bulk::{BulkAction, BulkCommand, BulkStart, RerunFrom},
+    change::{Care, Change, NodeRuns, Runs},
     journal::JournalCommand,
     operator::{ApprovalsCommand, Decision, NodesCommand},
     output::{AtMost, Form, Listed, Output, Printed, Shown},
-    parse::Since,
+    parse::{Since, Until},
     runs::{ReadEvents, RunsCommand},
     select::{BasicSelect, Select},
-    steer::{AuditSelect, NewWebhook, WebhooksCommand},
+    steer::{AuditSelect, DispatchCommand, NewWebhook, PauseScope, WebhooksCommand},
     target::{OperatorTarget, Servers, Target},
 };
 use super::exit::Exit;
@@ -76,6 +78,8 @@ impl Cli {
                 | Command::Health { .. }
                 | Command::Approvals { .. }
                 | Command::Audit { .. }
+                | Command::Bulk { .. }
+                | Command::Dispatch { .. }
                 | Command::Webhooks { .. }
                 | Command::Work { .. }
                 | Command::Nodes { .. }
@@ -139,6 +143,20 @@ pub enum Command {
     Audit {
         #[command(flatten)]
         select: AuditSelect,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Do the same to many runs, as a job of the server (operator API)
+    Bulk {
+        #[command(subcommand)]
+        command: BulkCommand,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Keep node runs from being dispatched, all or some, and let them go on (operator API)
+    Dispatch {
+        #[command(subcommand)]
+        command: DispatchCommand,
         #[command(flatten)]
         target: OperatorTarget,
     },

@@ -49,12 +49,13 @@ pub(super) async fn node(
 }
 
 fn run_shown(explained: &RunExplanation) -> String {
-    let RunExplanation { run_id, state, live, more, held: _, nodes } = explained;
+    let RunExplanation { run_id, state, live, more, held, nodes } = explained;
     let more = if *more { ", and more" } else { "" };
     let live: Vec<String> = live.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let live =
         if live.is_empty() { String::new() } else { format!("; live node runs: {}{more}", live.join(", ")) };
     let mut text = format!("run {}: {state}{live}", printable(run_id.as_str()));
+    text.push_str(&reasons(held.as_ref().map_or(&[], std::slice::from_ref)));
     for node in nodes {
         text.push('\n');
         text.push_str(&node_shown(node));

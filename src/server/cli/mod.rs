@@ -5,7 +5,7 @@
 //!                  ├─▶ check_config ───────────▶ config
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ connect ─▶ remote   call a running server
-//!                  ├─▶ approvals, audit, nodes, runs, webhooks, work
+//!                  ├─▶ approvals, audit, bulk, dispatch, nodes, runs, webhooks, work
 //!                  │      ─────────────────────▶ connect ─▶ remote   call it, and its operator API
 //!                  │      listing, each, confirm, ids, explain       what these share
 //!                  │      output, table, show, live                  how they print
@@ -20,11 +20,13 @@
 mod approvals;
 pub mod args;
 mod audit;
+mod bulk;
 mod check_config;
 mod confirm;
 mod connect;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
+mod dispatch;
 mod documents;
 mod each;
 mod evidence;
@@ -99,8 +101,14 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Audit { select, target } => with_operator(&target, async |remote, printer| {
             audit::audit(remote, printer, &select, SystemClock.now()).await
         }),
+        Command::Bulk { command, target } => with_operator(&target, async |remote, printer| {
+            bulk::bulk(remote, printer, &command, SystemClock.now()).await
+        }),
         Command::Webhooks { command, target } => with_operator(&target, async |remote, printer| {
             webhooks::webhooks(remote, printer, &command).await
+        }),
+        Command::Dispatch { command, target } => with_operator(&target, async |remote, printer| {
+            dispatch::dispatch(remote, printer, &command).await
         }),
         Command::Work { shown, target } => {
             with_operator(&target, async |remote, printer| work::work(remote, printer, shown).await)

@@ -41,7 +41,7 @@ async fn runs_are_canceled_by_ids_from_stdin() {
     start(&t, "composite.accept", &["a-1", "a-2", "b-1"]).await;
     let ids = program.command(&["runs", "list", "--id-prefix", "a-", "-o", "ids"]).await;
     assert_eq!(printed(&ids), "a-2\na-1\n");
-    let cancel = ["runs", "cancel", "-", "--reason", "wrong input", "--url", t.url()];
+    let cancel = ["runs", "cancel", "-", "--reason", "wrong input", "--wait", "0"];
     let refused = program.command_reading(&cancel, &ids.stdout).await;
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""));
     assert!(
@@ -146,6 +146,58 @@ async fn events_are_printed_and_followed_to_the_end() {
     t.stop().await;
 }
 
+#[tokio::test]
+async fn run_is_held_explained_and_released() {
+    let t = TestServer::start_with(&[LISTEN]).await;
+    let program = caller(&t);
+    start(&t, "composite.accept", &["one", "two"]).await;
+    let until = ["runs", "hold", "one", "two", "--yes", "--until", "2999-01-01T00:00:00Z"];
+    let held = program.command(&[&until[..], &["--reason", "looking"]].concat()).await;
+    let held = json_lines(printed(&held));
+    assert_eq!((&held[0]["run_id"], &held[1]["run_id"]), (&json!("one"), &json!("two")));
+    assert_eq!(held[0]["hold"]["until"], "2999-01-01T00:00:00.000000Z");
+    let listed = program.command(&["runs", "list", "--held", "-o", "ids"]).await;
+    assert_eq!(printed(&listed), "two\none\n");
+    let why = program.command(&["runs", "explain", "one", "-o", "table"]).await;
+    let release = "    jarvis-run-coordinator runs release one --reason TEXT";
+    assert!(printed(&why).lines().any(|line| line == release), "{}", why.stdout);
+    // The command as it is printed, with a reason.
+    let words: Vec<&str> = release.split_whitespace().skip(1).collect();
+    let released = program.command(&words).await;
+    assert_eq!(json_lines(printed(&released)), [json!({"run_id": "one", "state": "running"})]);
+    let table = program.command(&["runs", "release", "two", "--reason", "done", "-o", "table"]).await;
+    assert_eq!(
+        printed(&table),
+        "RUN  STATE    HELD SINCE  UNTIL  BY  REASON\ntwo  running  -           -      -   -\n"
+    );
+    let reason = program.command(&["runs", "hold", "one", "--reason", ""]).await;
+    assert_eq!(reason.code, Some(7), "{}", reason.stderr);
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn dispatch_is_paused_listed_and_resumed() {
+    let t = TestServer::start_with(&[LISTEN]).await;
+    let program = caller(&t);
+    for scope in [&["--all"][..], &["--node-type", "atomic.echo"], &["--tenant", "acme"]] {
+        let paused = program.command(&[&["dispatch", "pause", "--reason", "incident"], scope].concat()).await;
+        assert_eq!(json_lines(printed(&paused))[0]["reason"], "incident");
+    }
+    let listed = program.command(&["dispatch", "list", "-o", "table"]).await;
+    let paused: Vec<&str> =
+        printed(&listed).lines().skip(1).filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(paused, ["all", "node_type atomic.echo", "tenant acme"]);
+    let resumed = program.command(&["dispatch", "resume", "--all", "--reason", "over"]).await;
+    assert_eq!(json_lines(printed(&resumed)), [json!({"scope": {"kind": "all"}, "was_paused": true})]);
+    for wrong in [
+        &["dispatch", "pause", "--reason", "x"][..],
+        &["dispatch", "pause", "--reason", "x", "--all", "--tenant", "t"],
+    ] {
+        assert_eq!(program.command(wrong).await.code, Some(2), "{wrong:?}");
+    }
+    t.stop().await;
+}
+
 /// The class of a failure is the exit code, of every command that calls a server.
 #[tokio::test]
 async fn exit_codes_tell_the_class_of_a_failure() {
@@ -161,7 +213,9 @@ async fn exit_codes_tell_the_class_of_a_failure() {
         "runs tree ID --follow",
         "runs events ID",
         "runs explain ID",
-        "runs cancel ID --reason why",
+        "runs cancel ID --reason why --yes",
+        "runs hold ID --reason why",
+        "runs release ID --reason why",
         "nodes get ID",
         "nodes events ID",
         "nodes attempts ID",
@@ -172,6 +226,8 @@ async fn exit_codes_tell_the_class_of_a_failure() {
         "webhooks get ID",
         "webhooks deliveries ID",
         "webhooks delete ID --reason why",
+        "nodes wake ID --reason why",
+        "dispatch list",
         "approvals list",
         "approvals approve ID --reason why",
         "approvals deny ID --reason why",
@@ -184,8 +240,8 @@ async fn exit_codes_tell_the_class_of_a_failure() {
             let url = if operator == UNREACHABLE { UNREACHABLE } else { t.url() };
             let words = words.replace("ID", id);
             let words: Vec<&str> = words.split(' ').collect();
-            let of_runs = ["get", "tree", "events", "cancel"];
-            let is_dual = words[0] == "nodes" || words[0] == "runs" && of_runs.contains(&words[1]);
+            let is_dual =
+                words[0] == "nodes" || words[0] == "runs" && ["get", "tree", "events"].contains(&words[1]);
             let url = ["--url", url];
             let url: &[&str] = if is_dual { &url } else { &[] };
             let ended =

@@ -96,7 +96,7 @@ async fn several_runs_are_canceled_after_a_question() {
         t.run_start_with("composite.accept", json!({}), json!({"run_id": run})).await;
     }
     for (answer, code, states) in [("n\n", 1, ["running"; 2]), ("y\n", 0, ["canceled"; 2])] {
-        let words = ["runs", "cancel", "one", "two", "--reason", "why", "--url", t.url()];
+        let words = ["runs", "cancel", "one", "two", "--reason", "why", "--wait", "0"];
         let mut typed = Typed::start(&t, &words, &[]);
         let (seen, ended) = aside(move || {
             typed.read_until("cancel 2 runs? [y/N] ");

@@ -34,3 +34,11 @@ pub struct Runs {
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<String>,
 }
+
+/// The node runs that a command changes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct NodeRuns {
+    /// Ids of node runs; - reads them from stdin, one a line
+    #[arg(required = true, value_name = "NODE_RUN")]
+    pub node_runs: Vec<String>,
+}

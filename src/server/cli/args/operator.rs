@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    change::Change,
+    change::{Change, NodeRuns},
     output::{AtMost, Listed, Shown},
     runs::ReadEvents,
 };
@@ -61,5 +61,12 @@ pub enum NodesCommand {
         node_run: NodeRunId,
         #[command(flatten)]
         shown: Shown,
+    },
+    /// Try node runs now that wait for a time: before a retry, behind a breaker, parked
+    Wake {
+        #[command(flatten)]
+        node_runs: NodeRuns,
+        #[command(flatten)]
+        change: Change,
     },
 }

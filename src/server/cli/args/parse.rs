@@ -24,6 +24,28 @@ impl Since {
     }
 }
 
+/// A time in the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    At(Timestamp),
+    In(Duration),
+}
+
+impl Until {
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In(time) => now + time,
+        }
+    }
+}
+
+pub(super) fn until(text: &str) -> Result<Until, String> {
+    let later = || value::age(text).map(Until::In);
+    let found = text.parse().ok().map(Until::At).or_else(later);
+    found.ok_or_else(|| "not a time such as 2026-11-28T12:00:00Z, nor a duration such as 12h".to_owned())
+}
+
 /// `K=V`
 pub(super) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) =

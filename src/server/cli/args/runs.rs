@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{
+    bulk::RerunFrom,
     change::{Change, Runs},
     output::{Form, Listed, Shown},
+    parse::{Until, until},
     select::Select,
     target::{OperatorTarget, Servers},
 };
@@ -73,14 +75,50 @@ pub enum RunsCommand {
         #[command(flatten)]
         target: OperatorTarget,
     },
-    /// Cancel runs
+    /// Cancel runs, and report what became of their node runs
     Cancel {
         #[command(flatten)]
         runs: Runs,
         #[command(flatten)]
         change: Change,
+        /// Wait this long until executors have acknowledged it
+        #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u16).range(..=3600))]
+        wait: u16,
         #[command(flatten)]
-        servers: Servers,
+        target: OperatorTarget,
+    },
+    /// Keep runs from starting work; what is at an executor goes on
+    Hold {
+        #[command(flatten)]
+        runs: Runs,
+        #[command(flatten)]
+        change: Change,
+        /// When they are released by themselves, such as 2026-11-28T12:00:00Z, or in which time, such as 12h
+        #[arg(long, value_name = "TIME", value_parser = until)]
+        until: Option<Until>,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Let held runs start work again
+    Release {
+        #[command(flatten)]
+        runs: Runs,
+        #[command(flatten)]
+        change: Change,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Repeat runs that have ended, as new runs
+    Rerun {
+        #[command(flatten)]
+        runs: Runs,
+        /// Where they begin
+        #[arg(long, value_name = "FROM", default_value = "start")]
+        from: RerunFrom,
+        #[command(flatten)]
+        change: Change,
+        #[command(flatten)]
+        target: OperatorTarget,
     },
     /// Write all that is recorded about a run to a file that shows changes
     Export {

@@ -10,9 +10,6 @@ use crate::types::RunState;
 pub struct Select {
     #[command(flatten)]
     pub basic: BasicSelect,
-    /// Only with this label of its request, K=V; several: with all of them
-    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
-    pub labels: Vec<(String, String)>,
     /// Only those that need attention: parked, retrying, waiting long or for an approval
     #[arg(long)]
     pub attention: bool,
@@ -45,6 +42,12 @@ pub struct BasicSelect {
     /// Only if the id begins so
     #[arg(long, value_name = "PREFIX")]
     pub id_prefix: Option<String>,
+    /// Only with this label of its request, K=V; several: with all of them
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Only those that are held
+    #[arg(long)]
+    pub held: bool,
 }
 
 fn state(text: &str) -> Result<RunState, String> {

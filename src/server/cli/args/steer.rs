@@ -1,4 +1,4 @@
-//! `audit` and `webhooks`.
+//! `dispatch`, `audit` and `webhooks`.
 
 use clap::{
     Args, Subcommand,
@@ -11,6 +11,53 @@ use super::{
     parse::{Since, outcome, since},
 };
 use crate::{clients::operator::types::WebhookEventType, record::AuditOutcome, types::RunId};
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum DispatchCommand {
+    /// List what is paused
+    List {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Dispatch no more node runs, of all runs; what is at an executor goes on
+    Pause {
+        #[command(flatten)]
+        scope: PauseScope,
+        /// The reason, which is kept with the pause
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Dispatch them again
+    Resume {
+        #[command(flatten)]
+        scope: PauseScope,
+        /// The reason, which is kept in the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+}
+
+/// Which node runs, by exactly one of these.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[group(required = true, multiple = false)]
+pub struct PauseScope {
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+    /// Those of this executor, or of this member of a pool, as health names it
+    #[arg(long, value_name = "NAME")]
+    pub executor: Option<String>,
+    /// Those of this type, of whatever version
+    #[arg(long, value_name = "NODE_TYPE")]
+    pub node_type: Option<String>,
+    /// Those of the runs of this tenant
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+}
 
 /// Which records of the audit trail.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

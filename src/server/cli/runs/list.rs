@@ -69,13 +69,13 @@ async fn found(
 ) -> Result<Found<RunEntry>, RemoteError> {
     let client = remote.client();
     let (since, before) = times(select, now);
-    let (labels, attention) = (labels(select), flag(select.attention));
+    let (labels, held, attention) = (labels(select), flag(select.basic.held), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
             attention,
             error_code.as_deref(),
-            None,
+            held,
             id_prefix.as_deref(),
             &labels,
             Some(wanted),
@@ -107,7 +107,7 @@ pub(super) async fn count(
     }
     let client = remote.client();
     let (since, before) = times(select, now);
-    let (labels, attention) = (labels(select), flag(select.attention));
+    let (labels, held, attention) = (labels(select), flag(select.basic.held), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
@@ -115,7 +115,7 @@ pub(super) async fn count(
             attention,
             CountBy::State,
             error_code.as_deref(),
-            None,
+            held,
             id_prefix.as_deref(),
             &labels,
             None,
@@ -153,7 +153,7 @@ fn times(select: &Select, now: Timestamp) -> (Option<Timestamp>, Option<Timestam
 
 /// What the API calls them, as members of the query.
 fn labels(select: &Select) -> BTreeMap<String, String> {
-    select.labels.iter().map(|(key, value)| (format!("label.{key}"), value.clone())).collect()
+    select.basic.labels.iter().map(|(key, value)| (format!("label.{key}"), value.clone())).collect()
 }
 
 /// Absent, or true: no flag asks for the opposite.
@@ -169,7 +169,7 @@ impl Row for RunEntry {
         let owner = self.owner.as_ref();
         vec![
             self.run_id.clone(),
-            self.state.to_string(),
+            if self.held { format!("{}, held", self.state) } else { self.state.to_string() },
             self.node_type_ref.as_ref().map(type_of).unwrap_or_default(),
             self.started_at.to_string(),
             text(self.ended_at),

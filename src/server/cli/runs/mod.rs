@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   list, count, tree, export ─────▶ operator API      explain ─▶ cli::explain
+//!   cancel, hold, release ─────────▶ operator API      verify, diff ─▶ cli::evidence
 //!   get, tree -f ──────────────────▶ both
-//!   events, cancel ────────────────▶ API               verify, diff ─▶ cli::evidence
+//!   events ────────────────────────▶ API
 //! ```
 
 mod change;
@@ -14,7 +15,7 @@ mod get;
 mod list;
 mod tree;
 
-use std::io;
+use std::{io, time::Duration};
 
 pub(super) use self::{
     events::{Narrow, print as print_events},
@@ -64,8 +65,25 @@ pub(super) fn runs(command: &RunsCommand, flags: &Flags) -> Result<Exit, Failure
         RunsCommand::Explain { run, shown, target } => {
             with_operator(target, async |remote, printer| explain::run(remote, printer, run, *shown).await)
         }
-        RunsCommand::Cancel { runs, change, servers } => {
-            with_both(servers, flags, async |both, printer| change::cancel(both, printer, runs, change).await)
+        RunsCommand::Cancel { runs, change, wait, target } => {
+            let wait = Duration::from_secs((*wait).into());
+            with_operator(target, async |remote, printer| {
+                change::cancel(remote, printer, runs, change, wait).await
+            })
+        }
+        RunsCommand::Hold { runs, change, until, target } => {
+            with_operator(target, async |remote, printer| {
+                let until = until.map(|until| until.from(now()));
+                change::hold(remote, printer, runs, change, until).await
+            })
+        }
+        RunsCommand::Release { runs, change, target } => with_operator(target, async |remote, printer| {
+            change::release(remote, printer, runs, change).await
+        }),
+        RunsCommand::Rerun { runs, from, change, target } => {
+            with_operator(target, async |remote, printer| {
+                change::rerun(remote, printer, runs, change, *from).await
+            })
         }
         RunsCommand::Export { run, output_file, shown, target } => {
             with_operator(target, async |remote, printer| {
