@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A caller sees the records of what it did itself, and of what those did whose runs it
-//! may read; of a run that it may read, all, whoever acted.
+//! may read; of a run that it may read, all, by any actor.
 //!
 //! **Invariant:** a caller that may read all runs sees all records; no other sees who
 //! acted on a run that it may not read, unless it may read the runs of who acted.

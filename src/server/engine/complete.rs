@@ -3,7 +3,7 @@
 use super::{
     audit::Audited,
     command::{Cx, Decision, NodeView},
-    draft::{Draft, End, is_at_executor},
+    draft::{Draft, End},
     finish::note_violations,
     ledger::{self, Usage},
     rejection::Rejection,
@@ -30,7 +30,7 @@ pub fn node_complete(
     // A composite's executor reports for itself. An atomic node at its executor
     // was ended by another caller: its work has become pointless.
     let notify_executor = match node.node.kind {
-        Some(NodeKind::Atomic) => is_at_executor(&node),
+        Some(NodeKind::Atomic) => node.is_at_executor(),
         Some(NodeKind::Composite) | None => false,
     };
     // An atomic node's use is reported by its executor; this caller is another.

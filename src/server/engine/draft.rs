@@ -284,7 +284,7 @@ impl<'c> Draft<'c> {
             outputs: None,
             output_artifacts: None,
             error: None,
-            notify_executor: is_at_executor(&node),
+            notify_executor: node.is_at_executor(),
         };
         let node = self.end_one(node, end, claim);
         self.put(node);
@@ -292,7 +292,7 @@ impl<'c> Draft<'c> {
 
     /// Ends a node of which only the head was read.
     pub(super) fn end_head(&mut self, mut head: NodeHead, state: NodeRunState) {
-        let notify_executor = state_is_at_executor(head.state);
+        let notify_executor = head.is_at_executor();
         self.end_of(&mut head, (state, None), notify_executor, self.cx.claim);
         self.put_head(head);
     }
@@ -384,21 +384,5 @@ impl<'c> Draft<'c> {
             ..empty
         }
         .owing_all()
-    }
-}
-
-/// Whether an executor may be working on the node.
-pub(super) fn is_at_executor(node: &NodeRecord) -> bool {
-    state_is_at_executor(node.node.state)
-}
-
-fn state_is_at_executor(state: NodeRunState) -> bool {
-    match state {
-        NodeRunState::Running => true,
-        NodeRunState::Queued
-        | NodeRunState::Assigned
-        | NodeRunState::Succeeded
-        | NodeRunState::Failed
-        | NodeRunState::Canceled => false,
     }
 }

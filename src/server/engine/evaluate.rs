@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{
     audit::Audited,
     command::{Cx, Decision},
-    draft::{Draft, End, is_at_executor},
+    draft::{Draft, End},
     history, recovery,
 };
 use crate::{
@@ -108,5 +108,5 @@ fn aborted(target: &NodeRecord, evaluated: &NodeRunId) -> End {
         retryable: Some(false),
         ..Error::new("aborted", "NodeRun was aborted by a reported recovery action")
     };
-    End { state: NodeRunState::Canceled, notify_executor: is_at_executor(target), ..End::failed(error) }
+    End { state: NodeRunState::Canceled, notify_executor: target.is_at_executor(), ..End::failed(error) }
 }

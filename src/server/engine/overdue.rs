@@ -11,12 +11,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    approval,
-    bookkeeping::awaits,
-    draft::{End, is_at_executor},
-    hold,
-};
+use super::{approval, bookkeeping::awaits, draft::End, hold};
 use crate::{
     record::{Job, NodeRecord},
     time::Timestamp,
@@ -75,7 +70,7 @@ pub(super) fn run_end(root: &NodeRecord, now: Timestamp) -> End {
 
 fn end(node: &NodeRecord, message: String, facts: JsonObject) -> End {
     let error = Error { details: Some(facts), ..Error::new("deadline_exceeded", message) };
-    End { state: NodeRunState::Failed, notify_executor: is_at_executor(node), ..End::failed(error) }
+    End { state: NodeRunState::Failed, notify_executor: node.is_at_executor(), ..End::failed(error) }
 }
 
 /// Where the node was when its time ran out.

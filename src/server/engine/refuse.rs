@@ -1,7 +1,7 @@
 //! The end of a node that is not handed to its executor.
 
 use super::{
-    draft::{Draft, End, is_at_executor},
+    draft::{Draft, End},
     ledger,
 };
 use crate::{
@@ -24,6 +24,6 @@ pub(super) fn fail(
         ledger::release(draft, &mut node, payers);
     }
     // An earlier attempt, lost, may still be at the executor.
-    let end = End { notify_executor: is_at_executor(&node), ..End::failed(error) };
+    let end = End { notify_executor: node.is_at_executor(), ..End::failed(error) };
     draft.end(node, live_below, end);
 }

@@ -30,7 +30,6 @@ pub(super) fn register(api: &mut ApiDescription<ServerContext>) -> Result<(), Ap
     api.register(bulk_start)?;
     api.register(bulk_list)?;
     api.register(bulk_get)?;
-    api.register(bulk_results)?;
     api.register(bulk_abort)
 }
 
@@ -162,34 +161,9 @@ enum BulkState {
     Aborted,
 }
 
-/// What came of one run
-#[derive(Serialize, JsonSchema)]
-struct BulkResult {
-    run_id: RunId,
-    outcome: BulkOutcome,
-    /// Why it was skipped or failed; the run that repeats it
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum BulkOutcome {
-    Pending,
-    Done,
-    Skipped,
-    Failed,
-}
-
 #[derive(Deserialize, JsonSchema)]
-struct BulkPath {
-    bulk_id: BulkId,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct ResultsQuery {
-    /// Only those
-    outcome: Option<BulkOutcome>,
+pub(super) struct BulkPath {
+    pub(super) bulk_id: BulkId,
 }
 
 /// Where a page of jobs begins.
@@ -198,13 +172,6 @@ struct ResultsQuery {
 struct AfterBulk {
     bulk_created_at: Timestamp,
     bulk_id: BulkId,
-}
-
-/// Where a page of results begins.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AfterResult {
-    after_result: u64,
 }
 
 /// Do the same to many runs, as a job of the server
@@ -269,31 +236,6 @@ async fn bulk_list(
 async fn bulk_get(rq: Rq, caller: Caller, path: Path<BulkPath>) -> Answer<HttpResponseOk<Bulk>> {
     let job = rq.context().coordinator.bulk_get(&caller.0, &path.into_inner().bulk_id).await?;
     Ok(HttpResponseOk(job.into()))
-}
-
-/// List what came of each run of a bulk job
-#[endpoint {
-    method = GET,
-    path = "/x/bulk/{bulk_id}/results",
-    operation_id = "list_bulk_results",
-    tags = ["bulk"],
-}]
-async fn bulk_results(
-    rq: Rq,
-    caller: Caller,
-    path: Path<BulkPath>,
-    query: Query<ResultsQuery>,
-    paging: Query<PaginationParams<EmptyScanParams, AfterResult>>,
-) -> Answer<HttpResponseOk<Page<BulkResult>>> {
-    let (bulk, paging) = (path.into_inner().bulk_id, paging.into_inner());
-    let limit = limit(&rq, &paging, BULK_PAGE_MAX)?;
-    let after = after(paging, |AfterResult { after_result }| Some(after_result))?.unwrap_or(0);
-    let outcome = query.into_inner().outcome.map(record::BulkOutcome::from);
-    let coordinator = &rq.context().coordinator;
-    let found = coordinator.bulk_results(&caller.0, &bulk, after, outcome, limit).await?;
-    let next = found.last().filter(|_| found.len() == limit as usize);
-    let next = next.map(|last| AfterResult { after_result: last.number });
-    page(found.into_iter().map(BulkResult::from).collect(), next)
 }
 
 /// Abort a bulk job: what is pending is not acted on
@@ -375,30 +317,6 @@ impl From<BulkJob> for Bulk {
             last_error: job.last_error,
             aborted_by,
             abort_reason,
-        }
-    }
-}
-
-impl From<record::BulkResult> for BulkResult {
-    fn from(result: record::BulkResult) -> Self {
-        let record::BulkResult { number: _, run_id, outcome, detail } = result;
-        let outcome = match outcome {
-            record::BulkOutcome::Pending => BulkOutcome::Pending,
-            record::BulkOutcome::Done => BulkOutcome::Done,
-            record::BulkOutcome::Skipped => BulkOutcome::Skipped,
-            record::BulkOutcome::Failed => BulkOutcome::Failed,
-        };
-        Self { run_id, outcome, detail }
-    }
-}
-
-impl From<BulkOutcome> for record::BulkOutcome {
-    fn from(outcome: BulkOutcome) -> Self {
-        match outcome {
-            BulkOutcome::Pending => Self::Pending,
-            BulkOutcome::Done => Self::Done,
-            BulkOutcome::Skipped => Self::Skipped,
-            BulkOutcome::Failed => Self::Failed,
         }
     }
 }

@@ -5,8 +5,8 @@ use dropshot::{ApiDescription, Body, HttpResponseOk, RequestContext, endpoint};
 use http::{Response, header::CONTENT_TYPE};
 
 use super::{
-    approvals, audit, bulk, dispatch, evidence, explain, holds, records, reruns, runs, steering, system, ui,
-    webhooks, work,
+    approvals, attempts, audit, bulk, bulk_results, dispatch, evidence, explain, holds, records, reruns,
+    runs, steering, system, ui, webhooks, work,
 };
 use crate::{
     http_server::{ApiError, Caller, Probe, ServerContext, live, ready},
@@ -22,11 +22,13 @@ pub(crate) fn endpoints() -> ApiDescription<ServerContext> {
         api.register(metrics_scrape)?;
         approvals::register(&mut api)?;
         runs::register(&mut api)?;
+        attempts::register(&mut api)?;
         holds::register(&mut api)?;
         dispatch::register(&mut api)?;
         steering::register(&mut api)?;
         reruns::register(&mut api)?;
         bulk::register(&mut api)?;
+        bulk_results::register(&mut api)?;
         explain::register(&mut api)?;
         records::register(&mut api)?;
         system::register(&mut api)?;

@@ -4,7 +4,7 @@
 //! ```text
 //!   http_server ──▶ endpoints ──▶ coordinator
 //!                     take the request apart, wrap the answer
-//!                     └─ approvals, audit, dispatch, evidence, explain, holds, records,
+//!                     └─ approvals, attempts, audit, bulk, dispatch, evidence, explain, holds, records,
 //!                        runs, steering, system, webhooks, work, with model and paging
 //!   ui                the web page, which is their caller
 //!   openapi           the document, from which the client of the commands is made
@@ -16,8 +16,10 @@
 //! **Invariant:** what a caller may not do through the API, it may not do here.
 
 mod approvals;
+mod attempts;
 mod audit;
 mod bulk;
+mod bulk_results;
 mod dispatch;
 mod endpoints;
 mod evidence;

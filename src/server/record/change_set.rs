@@ -12,7 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptNote, AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord};
+use super::{
+    ApprovalId, AttemptNote, AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord,
+};
 use crate::{
     time::Timestamp,
     types::{Error, NodeRunId, NodeRunState, RunEvent, RunId},
@@ -86,6 +88,40 @@ impl ChangeSet {
         let heads = self.heads.iter().filter(|head| head.is_terminal()).map(|head| &head.node_run_id);
         nodes.chain(heads)
     }
+
+    /// What webhooks report of it: what has ended, failed or begun to wait with this
+    /// decision.
+    pub fn to_report(&self) -> Vec<Notice> {
+        let at = self.at;
+        let is_now = |ended_at: Option<Timestamp>| ended_at == Some(at);
+        let failed = |node: &NodeRunId| Notice::NodeRunFailed {
+            run_id: self.run_id.clone(),
+            node_run_id: node.clone(),
+        };
+        let mut notices = Vec::new();
+        for node in &self.nodes {
+            if node.node.state == NodeRunState::Failed && is_now(node.node.ended_at) {
+                notices.push(failed(node.id()));
+            }
+            notices.extend(
+                asks_now(node, at).map(|approval_id| Notice::ApprovalRequested {
+                    run_id: self.run_id.clone(),
+                    approval_id,
+                }),
+            );
+        }
+        let heads = self.heads.iter().filter(|head| head.state == NodeRunState::Failed);
+        notices.extend(heads.filter(|head| is_now(head.ended_at)).map(|head| failed(&head.node_run_id)));
+        let run = self.run.iter().filter(|run| run.is_terminal() && is_now(run.run.ended_at));
+        notices.extend(run.map(|run| Notice::RunCompleted { run_id: run.id().clone() }));
+        notices
+    }
+}
+
+/// The approval that a node waits for since now.
+fn asks_now(node: &NodeRecord, now: Timestamp) -> Option<ApprovalId> {
+    let approval = node.waits.approval.as_deref()?;
+    (approval.is_open() && approval.requested_at == now).then(|| approval.approval_id.clone())
 }
 
 /// An event and the place of the node that it is about.

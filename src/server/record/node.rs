@@ -139,6 +139,11 @@ impl NodeRun {
 }
 
 impl NodeRecord {
+    /// Whether an executor may be working on it.
+    pub fn is_at_executor(&self) -> bool {
+        is_at_executor(self.node.state)
+    }
+
     /// The code of the error with which it ended, if there was one: as callers see it
     /// in its extensions.
     pub fn error_code(&self) -> Option<String> {
@@ -246,7 +251,24 @@ pub struct NodeHead {
     pub wake: Option<Wake>,
 }
 
+/// Whether an executor may be working on a node in this state.
+fn is_at_executor(state: NodeRunState) -> bool {
+    match state {
+        NodeRunState::Running => true,
+        NodeRunState::Queued
+        | NodeRunState::Assigned
+        | NodeRunState::Succeeded
+        | NodeRunState::Failed
+        | NodeRunState::Canceled => false,
+    }
+}
+
 impl NodeHead {
+    /// Whether an executor may be working on it.
+    pub fn is_at_executor(&self) -> bool {
+        is_at_executor(self.state)
+    }
+
     pub fn is_terminal(&self) -> bool {
         self.state.is_terminal()
     }

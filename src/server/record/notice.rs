@@ -12,11 +12,8 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalId, ChangeSet, NodeRecord};
-use crate::{
-    time::Timestamp,
-    types::{NodeRunId, NodeRunState, RunId},
-};
+use super::ApprovalId;
+use crate::types::{NodeRunId, RunId};
 
 /// Something that webhooks report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,42 +143,6 @@ impl Notice {
             Self::RunCompleted { .. } | Self::ExecutorDown(_) | Self::ExecutorUp(_) => None,
         }
     }
-}
-
-impl ChangeSet {
-    /// What webhooks report of it: what has ended, failed or begun to wait with this
-    /// decision.
-    pub fn to_report(&self) -> Vec<Notice> {
-        let at = self.at;
-        let is_now = |ended_at: Option<Timestamp>| ended_at == Some(at);
-        let failed = |node: &NodeRunId| Notice::NodeRunFailed {
-            run_id: self.run_id.clone(),
-            node_run_id: node.clone(),
-        };
-        let mut notices = Vec::new();
-        for node in &self.nodes {
-            if node.node.state == NodeRunState::Failed && is_now(node.node.ended_at) {
-                notices.push(failed(node.id()));
-            }
-            notices.extend(
-                asks_now(node, at).map(|approval_id| Notice::ApprovalRequested {
-                    run_id: self.run_id.clone(),
-                    approval_id,
-                }),
-            );
-        }
-        let heads = self.heads.iter().filter(|head| head.state == NodeRunState::Failed);
-        notices.extend(heads.filter(|head| is_now(head.ended_at)).map(|head| failed(&head.node_run_id)));
-        let run = self.run.iter().filter(|run| run.is_terminal() && is_now(run.run.ended_at));
-        notices.extend(run.map(|run| Notice::RunCompleted { run_id: run.id().clone() }));
-        notices
-    }
-}
-
-/// The approval that a node waits for since now.
-fn asks_now(node: &NodeRecord, now: Timestamp) -> Option<ApprovalId> {
-    let approval = node.waits.approval.as_deref()?;
-    (approval.is_open() && approval.requested_at == now).then(|| approval.approval_id.clone())
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use std::cell::{Cell, RefCell};
 
 use super::{
     current::{self, Current},
-    records::Ended,
-    span::{Kind, Link, Span, SpanStatus, Value},
+    span::{Ended, Kind, Link, Span, SpanStatus, Value},
     tracer::Traces,
 };
 use crate::{

@@ -42,8 +42,7 @@ pub(crate) use self::{
 pub use self::{
     otlp::Resource,
     queue::{Queue, QueueOptions},
-    records::Ended,
     sampler::Sampler,
-    span::{Kind, Link, Names, Recorded, Span, SpanEvent, SpanStatus, Spans, Value},
+    span::{Ended, Kind, Link, Names, Recorded, Span, SpanEvent, SpanStatus, Spans, Value},
     tracer::{Tracer, Traces},
 };

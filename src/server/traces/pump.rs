@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     otlp::{self, Resource},
     queue::Queue,
-    records::{Ended, Traced},
-    span::{Names, Span},
+    records::Traced,
+    span::{Ended, Names, Span},
 };
 use crate::{
     journal::{Journal, JournalError, SPANS_MARK},
@@ -234,7 +234,7 @@ impl Pump {
             return Ok(None);
         };
         let traced = Traced::of(&run, self.names);
-        Ok(traced.and_then(|traced| traced.whole(&root.node.node_type_ref, root.error_code())))
+        Ok(traced.and_then(|traced| traced.whole(&root.node.node_type_ref, root.error_code().as_deref())))
     }
 
     /// Moves the mark on if something was sent that is behind it.

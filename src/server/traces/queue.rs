@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{records::Ended, span::Spans};
+use super::span::{Ended, Spans};
 use crate::{metrics::Metrics, time::Timestamp};
 
 /// The sizes of the queue and of what is sent at once (`OTEL_BSP_…`).

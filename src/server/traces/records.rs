@@ -15,44 +15,15 @@
 
 use super::{
     derive,
-    span::{Kind, Names, Span, SpanEvent, SpanStatus, Value},
+    span::{Ended, Kind, Names, Span, SpanEvent, SpanStatus, Value},
 };
 use crate::{
     record::{
         AttemptNote, AttemptOutcome, AttemptRecord, ChangeSet, NodeRecord, Origin, RunRecord, RunTrace,
     },
     time::Timestamp,
-    types::{
-        NodeKind, NodeRunId, NodeRunState, NodeTypeRef, RunEvent, RunEventType, RunId, RunState,
-        trace::SpanId,
-    },
+    types::{NodeKind, NodeRunState, NodeTypeRef, RunEvent, RunEventType, RunState, trace::SpanId},
 };
-
-/// Something of a trace that is over.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Ended {
-    Span(Box<Span>),
-    /// An attempt that ended with its node.
-    Node {
-        run: RunId,
-        node: NodeRunId,
-        at: Timestamp,
-    },
-    Run {
-        run: RunId,
-        at: Timestamp,
-    },
-}
-
-impl Ended {
-    /// When it ended.
-    pub(super) fn at(&self) -> Timestamp {
-        match self {
-            Self::Span(span) => span.end,
-            Self::Node { at, .. } | Self::Run { at, .. } => *at,
-        }
-    }
-}
 
 /// A run whose trace is recorded.
 #[derive(Clone, Copy)]
@@ -88,7 +59,7 @@ pub(super) fn ended_by(changes: &ChangeSet, names: Names) -> Vec<Ended> {
         at: *at,
     }));
     if run.run.ended_at == Some(*at) {
-        ended.push(match root.and_then(|root| traced.whole(&root.node.node_type_ref, root.error_code())) {
+        ended.push(match root.and_then(|root| traced.whole(&root.node.node_type_ref, root.error_code().as_deref())) {
             Some(span) => Ended::Span(Box::new(span)),
             None => Ended::Run { run: run_id.clone(), at: *at },
         });
@@ -126,7 +97,7 @@ impl<'r> Traced<'r> {
     }
 
     /// The run, from its start to its end.
-    pub(super) fn whole(self, root: &NodeTypeRef, error_code: Option<String>) -> Option<Span> {
+    pub(super) fn whole(self, root: &NodeTypeRef, error_code: Option<&str>) -> Option<Span> {
         let end = self.run.run.ended_at?;
         let start = self.run.run.started_at.unwrap_or(end);
         let trace = &self.trace.trace_id;
@@ -141,7 +112,7 @@ impl<'r> Traced<'r> {
             span.attributes.push(("gen_ai.workflow.name", Value::text(&root.node_type_id)));
         }
         if self.run.run.state == RunState::Failed {
-            span.fail(error_code.as_deref().unwrap_or("failed"));
+            span.fail(error_code.unwrap_or("failed"));
         }
         Some(span)
     }

@@ -13,8 +13,8 @@ use slog::{info, warn};
 
 use super::{
     pump::Pump,
-    records::{Ended, Traced},
-    span::Spans,
+    records::Traced,
+    span::{Ended, Spans},
 };
 use crate::{
     journal::{JournalError, PageLimit},

@@ -1,13 +1,15 @@
-//! A span, and who takes it.
+//! A span, and what takes what has ended.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::records::Ended;
 use crate::{
     time::Timestamp,
-    types::trace::{SpanId, TraceId, TraceState},
+    types::{
+        NodeRunId, RunId,
+        trace::{SpanId, TraceId, TraceState},
+    },
 };
 
 /// The longest value of an attribute, in characters: ids and codes are shorter.
@@ -65,6 +67,32 @@ pub struct SpanEvent {
 pub struct Link {
     pub trace_id: TraceId,
     pub span_id: SpanId,
+}
+
+/// Something of a trace that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    Span(Box<Span>),
+    /// An attempt that ended with its node.
+    Node {
+        run: RunId,
+        node: NodeRunId,
+        at: Timestamp,
+    },
+    Run {
+        run: RunId,
+        at: Timestamp,
+    },
+}
+
+impl Ended {
+    /// When it ended.
+    pub(super) fn at(&self) -> Timestamp {
+        match self {
+            Self::Span(span) => span.end,
+            Self::Node { at, .. } | Self::Run { at, .. } => *at,
+        }
+    }
 }
 
 /// The names of spans and attributes.

@@ -1,8 +1,8 @@
 //! Spans of sample records.
 
 use super::{
-    records::{Ended, ended_by},
-    span::{Kind, Names, Span, SpanStatus, Value},
+    records::ended_by,
+    span::{Ended, Kind, Names, Span, SpanStatus, Value},
 };
 use crate::{
     journal::conformance::{at, node, start},

@@ -4,10 +4,9 @@ use std::{fmt, sync::Arc};
 
 use super::{
     current::{self, Current},
-    derive,
-    records::{self, Ended},
+    derive, records,
     sampler::Sampler,
-    span::{Link, Names, Spans},
+    span::{Ended, Link, Names, Spans},
 };
 use crate::{
     record::{ChangeSet, NodeRecord, RunRecord, RunTrace},

@@ -71,19 +71,19 @@ pub(super) fn report(source: &Source, id: &str, notice: &Notice, at: Timestamp, 
         },
     };
     let head = Head { id, kind: notice.kind().as_str(), subject: &subject, at };
-    let body = event(source, head, data(source, notice, facts));
+    let body = event(source, head, &data(source, notice, facts));
     if body.len() <= BODY_BYTES {
         return body;
     }
     // Ids of adopted runs are not bounded.
-    event(source, Head { subject: "too_long", ..head }, json!({"truncated": true}))
+    event(source, Head { subject: "too_long", ..head }, &json!({"truncated": true}))
 }
 
 /// The report of a test, which is not stored.
 pub(super) fn test(source: &Source, webhook: &WebhookId, nonce: &str, at: Timestamp) -> (String, String) {
     let id = derived(&format!("test@{webhook}@{nonce}"));
     let head = Head { id: &id, kind: "webhook.test", subject: webhook.as_str(), at };
-    let body = event(source, head, json!({"webhook_id": webhook.as_str()}));
+    let body = event(source, head, &json!({"webhook_id": webhook.as_str()}));
     (id, body)
 }
 
@@ -96,7 +96,7 @@ struct Head<'h> {
     at: Timestamp,
 }
 
-fn event(source: &Source, head: Head<'_>, data: Value) -> String {
+fn event(source: &Source, head: Head<'_>, data: &Value) -> String {
     let Head { id, kind, subject, at } = head;
     json!({
         "specversion": "1.0",

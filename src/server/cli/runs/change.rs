@@ -15,7 +15,7 @@ use crate::{
     clients::operator::types::{
         CancelRequest, Held, HoldRequest, ReleaseRequest, Report, Rerun, RerunRequest, RunExplanation,
     },
-    time::Timestamp,
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// The time between two looks at the report of a cancel.
@@ -52,7 +52,7 @@ async fn settled(
         if report.counts.get("notified").is_none_or(|count| *count == 0) {
             break;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        SystemClock.sleep(LOOK_EVERY).await;
         let call = client.call(client.get_cancel_report(id));
         report = remote.answer(&format!("GET /x/runs/{id}/cancel-report"), call).await?;
     }

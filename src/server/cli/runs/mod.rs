@@ -99,7 +99,6 @@ pub(super) fn runs(command: &RunsCommand, flags: &Flags) -> Result<Exit, Failure
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
 fn failed(error: EvidenceError) -> Failure {
     match error {
         EvidenceError::Report(error) => error.into(),

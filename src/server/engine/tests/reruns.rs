@@ -101,7 +101,7 @@ fn succeeded_child_is_reused_and_failed_one_executed() {
 type Change = (&'static str, fn(&mut World), fn(Child) -> Child);
 
 #[test]
-fn what_differs_is_executed_again() {
+fn node_that_differs_is_executed_again() {
     let same: fn(Child) -> Child = |child| child;
     let nothing: fn(&mut World) = |_| {};
     let changes: [Change; 9] = [

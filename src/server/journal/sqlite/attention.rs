@@ -23,10 +23,10 @@ use crate::{
 /// Rows of each index that are looked at.
 const LOOKED_AT: u32 = 10_000;
 
-/// A node that has been due for so long waits for an executor, in microseconds.
+/// A node that has been due for this time waits for an executor, in microseconds.
 const LONG: i64 = 60 * 1_000_000;
 
-/// A node that was put back so often is in trouble.
+/// A node that was put back this many times is in trouble.
 const PUT_BACK: u32 = 3;
 
 /// Where each reason is looked for.

@@ -268,7 +268,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
         node_type: node_type.zip(version),
         owner,
         error_code: row.get(7)?,
-        rerun_of: row.get::<_, Option<String>>(9)?.map(RunId::new),
+        rerun_of: row.get::<_, Option<String>>(10)?.map(RunId::new),
         labels: labels.unwrap_or_default(),
         attention: None,
         held: row.get(9)?,

@@ -38,6 +38,12 @@ pub(super) fn imports(module: &[String], tokens: &[Token]) -> Vec<Import> {
                 }
             }
             "use" => next = reader.used(at + 1),
+            // `pub(in path)` says who may see it, and imports nothing.
+            "in" if at > 1 && reader.text(at - 1) == "(" && reader.text(at - 2) == "pub" => {
+                while reader.text(next) != ")" && next < tokens.len() {
+                    next += 1;
+                }
+            }
             "crate" | "super" | "self" if reader.text(at + 1) == "::" && !reader.is_after_path(at) => {
                 next = reader.path(at, false);
             }
@@ -185,7 +191,7 @@ mod tests {
             ("mod x; pub use x::y; use z::w;", vec!["journal::sqlite::x::y"]),
             ("use {std::{fmt, io}, crate::api};", vec!["api"]),
             ("use crate::{\n    api,\n};", vec!["api"]),
-            ("pub(in crate::server::journal::sqlite) fn f() {}", vec!["journal::sqlite"]),
+            ("pub(in crate::server::journal) fn f() {} use crate::api;", vec!["api"]),
             ("#[cfg(test)] mod tests { use crate::app; }", vec![]),
             ("/// [`crate::app`]\nfn f() { \"crate::app\"; self.x() }", vec![]),
         ] {

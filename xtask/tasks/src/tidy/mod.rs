@@ -106,7 +106,7 @@ fn is_rust(path: &str) -> bool {
     path.ends_with(".rs")
 }
 
-/// The tracked text files.
+/// The tracked files.
 fn sources() -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in workspace::tracked_files()? {
@@ -116,10 +116,8 @@ fn sources() -> Result<Vec<Source>> {
             continue;
         }
         let bytes = fs::read(&full).with_context(|| format!("read {path}"))?;
-        // Binary files are skipped.
-        if let Ok(text) = String::from_utf8(bytes) {
-            sources.push(Source { path, text });
-        }
+        // Documents link to pictures, too, which have no text to check.
+        sources.push(Source { path, text: String::from_utf8(bytes).unwrap_or_default() });
     }
     Ok(sources)
 }

@@ -309,7 +309,11 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "cli::approvals", may: CALLING_COMMAND },
     Layer { module: "cli::explain", may: CALLING_COMMAND },
     Layer { module: "cli::nodes", may: CALLING_COMMAND },
-    Layer { module: "cli::runs", may: CALLING_COMMAND },
+    // An exported run is a file that others may not read, and is read again.
+    Layer {
+        module: "cli::runs",
+        may: &["cli", "clients", "config::Flags", "evidence", "journal::sqlite::private", "time", "types"],
+    },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
     Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },

@@ -1,3 +1,5 @@
+//! Where webhooks may go: what lists of targets mean, and whatever is in them.
+
 use proptest::prelude::*;
 
 use super::*;

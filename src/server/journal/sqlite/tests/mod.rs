@@ -4,14 +4,12 @@
 //! - `exports`: evidence for a reader elsewhere.
 //! - `opening`: opening a file, and refusing one.
 //! - `groups`: the writer, its groups, and what is durable.
-//! - `many_runs`: lists and counts with a million runs, when asked to.
 //! - `room`: the size limit, and deletion of finished runs.
 //! - `rows`: heads, bodies and payloads.
 //! - `plans`: SQLite's query plans.
 
 mod exports;
 mod groups;
-mod many_runs;
 mod opening;
 mod plans;
 mod room;

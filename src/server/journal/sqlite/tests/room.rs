@@ -61,7 +61,7 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
 async fn full_journal_refuses_whole_changes_and_continues() {
     let directory = Directory::new();
     // A quarter is reserved for what ends work.
-    const MAX_BYTES: u64 = 496_000;
+    const MAX_BYTES: u64 = 720_000;
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(MAX_BYTES), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
@@ -104,7 +104,7 @@ async fn full_journal_refuses_whole_changes_and_continues() {
 #[tokio::test]
 async fn acknowledged_entries_make_room_in_a_full_journal() {
     let directory = Directory::new();
-    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(280_000), outbox: true };
+    let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(400_000), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
     let mut number = 0;
     while journal.0.commit(start(&format!("run-{number}")).owing_all()).await.is_ok() {
