@@ -129,7 +129,7 @@ fn checks(health: &Value) -> (&Value, &Value, &Value) {
 async fn full_journal_refuses_writes_until_it_has_room() {
     let executors = FakeExecutors::start();
     let program = Program::with_executors(&executors);
-    let small = program.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "256k");
+    let small = program.var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "320k");
     let process = small.start().await;
     let composite = process.run_start("composite", "composite.accept").await;
     executors.called(":begin", 1).await;
@@ -267,7 +267,7 @@ async fn result_that_does_not_fit_is_a_lost_attempt() {
     let registry = FakeService::registry_of_atomics("read");
     let small = Program::with_executors(&executors)
         .var("JARVIS_NODE_REGISTRY_URL", registry.url())
-        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "352k")
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "472k")
         .var("JARVIS_RUN_COORDINATOR_SHUTDOWN_TIMEOUT_SECS", "0.2");
     let process = small.start().await;
     let mut request = start_request("big", "atomic.hang");
@@ -298,7 +298,7 @@ async fn result_that_does_not_fit_is_a_lost_attempt() {
 async fn full_journal_keeps_every_answered_start() {
     let executors = FakeExecutors::start();
     let small = Program::with_executors(&executors)
-        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "192k")
+        .var("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "288k")
         .var("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH", "off");
     let process = small.start().await;
     let mut started = Vec::new();
@@ -309,7 +309,7 @@ async fn full_journal_keeps_every_answered_start() {
             200 => started.push((run, answer)),
             status => break (run, status, answer["error"]["code"].clone()),
         }
-        assert!(started.len() < 10_000, "192 KiB cannot hold this many runs");
+        assert!(started.len() < 10_000, "288 KiB cannot hold this many runs");
     };
     assert!(started.len() > 5, "{}", started.len());
     assert_eq!((refused.1, &refused.2), (503, &json!("journal_unavailable")));

@@ -2,6 +2,7 @@
 //! an error that they can retry, a change is complete or absent, and a repeated
 //! execution is in the attempt log.
 
+use futures::FutureExt;
 use jarvis_run_coordinator::{
     journal::faulty::{Chances, Fault, Faults},
     types::{NodeRunId, RunState},
@@ -61,7 +62,7 @@ async fn run_ends_if_any_one_commit_fails() {
     // The commits of a run: its start, the beginning of the attempt, its end.
     let commits = [0, 1, 2].into_iter();
     let faults = [Fault::FailBefore, Fault::FailAfter, Fault::Twice];
-    let cases = commits.flat_map(|commit| faults.map(|fault| one_commit_fails(commit, fault)));
+    let cases = commits.flat_map(|commit| faults.map(|fault| one_commit_fails(commit, fault).boxed()));
     futures::future::join_all(cases).await;
 }
 

@@ -71,8 +71,8 @@ async fn full_executor_is_in_health_log_and_explain() {
     // `explain` says the same of a node that waits.
     let at_executor: Vec<String> =
         executors.calls().iter().map(|call| call.body["run_id"].to_string()).collect();
-    let waits = (0..RUNS).map(|number| format!("r{number}"));
-    let waits = waits.filter(|run| !at_executor.contains(&format!("\"{run}\""))).next().expect("one waits");
+    let mut waits = (0..RUNS).map(|number| format!("r{number}"));
+    let waits = waits.find(|run| !at_executor.contains(&format!("\"{run}\""))).expect("one waits");
     let root = process.run_get(&waits).await["root_node_run_id"].as_str().expect("an id").to_owned();
     let operators = operators["address"].as_str().expect("an address");
     let explained = reqwest::get(format!("http://{operators}/x/node-runs/{root}/explain")).await;

@@ -222,8 +222,8 @@ CREATE TABLE executors_reported (
         PRIMARY KEY (executor, member)
     ) STRICT, WITHOUT ROWID;
 CREATE TABLE webhooks (
-        id              INTEGER PRIMARY KEY AUTOINCREMENT,
-        webhook_id      TEXT NOT NULL UNIQUE,
+        webhook_id      TEXT PRIMARY KEY NOT NULL,
+        created_at      INTEGER NOT NULL,
         body            TEXT NOT NULL,
         last_success_at INTEGER,
         failing_since   INTEGER,
@@ -232,7 +232,7 @@ CREATE TABLE webhooks (
         paused_until    INTEGER,
         disabled_at     INTEGER,
         dropped         INTEGER NOT NULL DEFAULT 0 CHECK (dropped >= 0)
-    ) STRICT;
+    ) STRICT, WITHOUT ROWID;
 CREATE TABLE webhook_deliveries (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         webhook_id  TEXT NOT NULL,
@@ -285,8 +285,7 @@ CREATE INDEX wakes_free ON node_runs (wake_job, kind, wake_at, run_id)
 CREATE INDEX audit_trail_of_run ON audit_trail (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX approvals ON node_runs (waits_since, node_run_id, run_id) WHERE wake_job = 'approval';
 CREATE INDEX node_runs_of_run ON node_runs (run_id, path);
-CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_id, id);
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_at, created_at);
 CREATE TRIGGER run_listed AFTER INSERT ON run_list BEGIN
         INSERT INTO run_counts VALUES (coalesce(new.owner, ''), new.state, 1)
             ON CONFLICT DO UPDATE SET runs = runs + 1;

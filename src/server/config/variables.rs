@@ -80,7 +80,7 @@ variables! {
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Maximum size of the journal. The last sixteenth (at least 4m, at most a quarter) is reserved for \
              finishing work: when only that is left, new runs and children are refused with 503.")
-            .between(192 << 10, 8192 << 30).because("the size of an empty journal")
+            .between(256 << 10, 8192 << 30).because("an empty journal and some room")
             .unset("no limit").example("10g");
         RETENTION = own("JARVIS_RUN_COORDINATOR_RETENTION", Kind::Age,
             "How long finished runs are kept, for example 30d or 12h. Then they are deleted, but not before the \

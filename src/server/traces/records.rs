@@ -59,10 +59,12 @@ pub(super) fn ended_by(changes: &ChangeSet, names: Names) -> Vec<Ended> {
         at: *at,
     }));
     if run.run.ended_at == Some(*at) {
-        ended.push(match root.and_then(|root| traced.whole(&root.node.node_type_ref, root.error_code().as_deref())) {
-            Some(span) => Ended::Span(Box::new(span)),
-            None => Ended::Run { run: run_id.clone(), at: *at },
-        });
+        ended.push(
+            match root.and_then(|root| traced.whole(&root.node.node_type_ref, root.error_code().as_deref())) {
+                Some(span) => Ended::Span(Box::new(span)),
+                None => Ended::Run { run: run_id.clone(), at: *at },
+            },
+        );
     }
     ended
 }

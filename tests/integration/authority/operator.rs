@@ -46,6 +46,7 @@ async fn webhook(admin: &Caller<'_>) -> String {
     format!("/x/webhooks/{}", created.body()["webhook_id"].as_str().expect("an id"))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the caller gives those about webhooks only")]
 async fn ask_webhook(admin: &Caller<'_>, caller: &Caller<'_>, operation: Operation) -> Answer {
     let hook = webhook(admin).await;
     let (method, path) = match operation {

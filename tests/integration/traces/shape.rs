@@ -136,7 +136,7 @@ async fn failure_and_cancel_show_in_the_trace() {
     };
     let spans = collector.spans_until("both runs", both).await;
     let attempt = named(&spans, "execute_tool atomic.fail");
-    assert!(attempt.error.is_some() && attempt.attribute("error.type") != "");
+    assert!(attempt.error.is_some() && !attempt.attribute("error.type").is_empty());
     assert_eq!(attempt.attribute("gen_ai.tool.name"), "atomic.fail");
     assert_eq!(named(&spans, "invoke_workflow atomic.fail").error, attempt.error);
     let whole = named(&spans, "invoke_workflow composite.accept");

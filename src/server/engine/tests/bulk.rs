@@ -98,7 +98,7 @@ fn aborted_bulk_job_keeps_what_was_under_way() {
     let aborted = bulk_abort(job, &by, "stop it", at(3)).expect("live");
     assert_eq!((aborted.job.state, aborted.job.wake_at), (BulkState::Aborted, None));
     assert_eq!(aborted.audit[0].detail(), Some("bulk_1: stop it; done 0, skipped 0, failed 0, pending 3"));
-    let late = bulk_record(aborted.job.clone(), vec![acted(&results[0], BulkOutcome::Done)], at(9), at(4));
+    let late = bulk_record(aborted.job, vec![acted(&results[0], BulkOutcome::Done)], at(9), at(4));
     assert_eq!((counts(&late.job), late.job.state), ([2, 1, 0, 0], BulkState::Aborted));
     assert_eq!((late.job.ended_at, late.job.wake_at, late.audit.len()), (Some(at(3)), None, 0));
 }

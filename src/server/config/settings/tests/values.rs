@@ -36,7 +36,7 @@ fn other_variables_are_parsed() {
 #[test]
 fn invalid_values_are_named() {
     const JOURNAL: &str =
-        "a number of bytes (suffixes k, m, g) from 192k (the size of an empty journal) to 8192g";
+        "a number of bytes (suffixes k, m, g) from 256k (an empty journal and some room) to 8192g";
     const BYTES: &str = "a number of bytes (suffixes k, m, g) from 1 to 1g";
     const SECONDS: &str = "a number of seconds above 0, at most 315360000 (ten years)";
     for (name, value, expected) in [
@@ -80,8 +80,8 @@ fn sizes_and_times_have_bounds() {
     const BYTES: &str = "a number of bytes (suffixes k, m, g)";
     const SECONDS: &str = "a number of seconds above 0, at most 315360000 (ten years)";
     for (name, value, expected) in [
-        (JOURNAL, "10", format!("{BYTES} from 192k (the size of an empty journal) to 8192g")),
-        (JOURNAL, "9000g", format!("{BYTES} from 192k (the size of an empty journal) to 8192g")),
+        (JOURNAL, "10", format!("{BYTES} from 256k (an empty journal and some room) to 8192g")),
+        (JOURNAL, "9000g", format!("{BYTES} from 256k (an empty journal and some room) to 8192g")),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1025m", format!("{BYTES} from 1 to 1g")),
         ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "2g", format!("{BYTES} from 1 to 1g")),
         ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "999999999999", SECONDS.into()),
@@ -107,7 +107,7 @@ fn sizes_and_times_have_bounds() {
     let settings = settings(
         EMBEDDED,
         &[
-            (JOURNAL, "192k"),
+            (JOURNAL, "256k"),
             ("JARVIS_RUN_COORDINATOR_RUN_TIMEOUT_SECS", "315360000"),
             ("JARVIS_RUN_COORDINATOR_RETENTION", "36500d"),
             ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "1024m"),

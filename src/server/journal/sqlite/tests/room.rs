@@ -61,7 +61,7 @@ async fn reserve_admits_what_ends_work_and_refuses_new_work() {
 async fn full_journal_refuses_whole_changes_and_continues() {
     let directory = Directory::new();
     // A quarter is reserved for what ends work.
-    const MAX_BYTES: u64 = 720_000;
+    const MAX_BYTES: u64 = 640_000;
     let options = SqliteOptions { path: directory.file("j.db"), max_bytes: Some(MAX_BYTES), outbox: true };
     let journal = probe(open_with(options).expect("the journal opens"));
     let big = |id: &str, bytes: usize| {
