@@ -109,7 +109,8 @@ async fn log_has_no_lines_about_runs_if_they_are_off() {
 #[tokio::test]
 async fn executor_that_goes_and_returns_is_in_the_log() {
     let executors = FakeExecutors::start();
-    let process = Program::with_executors(&executors).start().await;
+    let program = Program::with_executors(&executors);
+    let process = program.start().await;
     executors.overload(true);
     for number in 0..5 {
         process.run_start(&format!("r{number}"), "atomic.echo").await;

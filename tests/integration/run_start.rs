@@ -271,10 +271,21 @@ async fn every_run_is_denied_without_a_policy() {
             event(2, "node_run_assigned", true, json!({"root": true})),
             event(3, "policy_decided", true, decision.clone()),
         ];
+        let ended = |mut event: Value| {
+            event["extensions"]["jarvis.error"] = json!({"code": "policy_denied",
+                "message": "Run start denied by policy", "node_run_id": "node_run_1"});
+            event
+        };
         if executed {
-            expected.push(event(4, "atomic_executed", true, json!({"state": "failed", "executed": false})));
+            expected.push(ended(event(
+                4,
+                "atomic_executed",
+                true,
+                json!({"state": "failed", "executed": false}),
+            )));
         }
-        expected.push(event(expected.len() as u64 + 1, "run_completed", true, json!({"state": "failed"})));
+        let seq = expected.len() as u64 + 1;
+        expected.push(ended(event(seq, "run_completed", true, json!({"state": "failed"}))));
         let events = serde_json::to_value(t.events(&run_id).await).expect("JSON");
         assert_eq!(redacted(&events), json!(expected), "{node_type}");
         let root =

@@ -4,6 +4,8 @@
 //!   start ──▶ what would be done ──▶ confirm ──▶ the job ──▶ get · results · abort
 //! ```
 
+use std::collections::BTreeMap;
+
 use super::{
     args::{BasicSelect, BulkAction, BulkCommand, BulkStart, Care, Change, RerunFrom},
     confirm::confirm,
@@ -65,6 +67,7 @@ async fn start(
     now: Timestamp,
 ) -> Result<Exit, Failure> {
     let BulkStart { action, runs, select, from, per_second, reason, care, printed } = wanted;
+    let labels = select.labels()?;
     let ids = if runs.is_empty() { None } else { Some(ids(runs, &mut std::io::stdin().lock())?) };
     let (verb, action) = match action {
         BulkAction::Cancel => ("cancel", types::BulkAction::Cancel),
@@ -73,7 +76,7 @@ async fn start(
     let mut body = BulkStartRequest {
         action,
         reason: reason.clone(),
-        filter: ids.is_none().then(|| filter(select, now)),
+        filter: ids.is_none().then(|| filter(select, labels, now)),
         ids,
         dry_run: Some(true),
         per_second: *per_second,
@@ -109,9 +112,19 @@ async fn client_start(
     client.call(client.start_bulk(body)).await
 }
 
-fn filter(select: &BasicSelect, now: Timestamp) -> BulkFilter {
-    let BasicSelect { state, node_type, tenant, owner, error_code, since, before, id_prefix, labels, held } =
-        select.clone();
+fn filter(select: &BasicSelect, labels: BTreeMap<String, String>, now: Timestamp) -> BulkFilter {
+    let BasicSelect {
+        state,
+        node_type,
+        tenant,
+        owner,
+        error_code,
+        since,
+        before,
+        id_prefix,
+        held,
+        labels: _,
+    } = select.clone();
     BulkFilter {
         state,
         node_type,

@@ -155,12 +155,16 @@ async fn document_has_what_the_operator_api_answers() {
             let path = path.replace("{approval_id}", "node_run_unknown.1");
             let path = path.replace("{run_id}", "unknown").replace("{node_run_id}", "unknown");
             let path = if path.ends_with(":count") { format!("{path}?by=state") } else { path };
-            let path = path.replace("{webhook_id}", "unknown").replace("{delivery_id}", "1");
+            let path = path
+                .replace("{bulk_id}", "unknown")
+                .replace("{webhook_id}", "unknown")
+                .replace("{delivery_id}", "1");
             let body = match path.as_str() {
                 "/x/dispatch:pause" | "/x/dispatch:resume" => {
                     json!({"scope": {"kind": "tenant", "tenant": "acme"}, "reason": "x"})
                 }
                 "/x/webhooks" => json!({"url": "https://hooks.example.com/", "events": ["run.completed"]}),
+                "/x/bulk" => json!({"action": "cancel", "ids": ["unknown"], "dry_run": true, "reason": "x"}),
                 _ => json!({"reason": "x"}),
             };
             let request = t.operator_request(&method.to_uppercase(), &path).json(&body);

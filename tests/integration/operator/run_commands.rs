@@ -3,7 +3,10 @@
 
 use std::fmt::Write;
 
-use jarvis_run_coordinator::types::{NodeRunState, RunId};
+use jarvis_run_coordinator::{
+    time::Timestamp,
+    types::{NodeRunState, RunId},
+};
 use serde_json::{Value, json};
 
 use super::{LISTEN, PARK, listed, start_gated};
@@ -151,11 +154,15 @@ async fn run_is_held_explained_and_released() {
     let t = TestServer::start_with(&[LISTEN]).await;
     let program = caller(&t);
     start(&t, "composite.accept", &["one", "two"]).await;
-    let until = ["runs", "hold", "one", "two", "--yes", "--until", "2999-01-01T00:00:00Z"];
+    let until = ["runs", "hold", "one", "two", "--yes", "--until", "12h"];
     let held = program.command(&[&until[..], &["--reason", "looking"]].concat()).await;
     let held = json_lines(printed(&held));
     assert_eq!((&held[0]["run_id"], &held[1]["run_id"]), (&json!("one"), &json!("two")));
-    assert_eq!(held[0]["hold"]["until"], "2999-01-01T00:00:00.000000Z");
+    let time =
+        |member: &str| held[0]["hold"][member].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    let (since, until) = time("since").zip(time("until")).expect("both times");
+    let hours = until.since(since).as_secs_f64() / 3600.0;
+    assert!((11.9..=12.1).contains(&hours), "{held:?}");
     let listed = program.command(&["runs", "list", "--held", "-o", "ids"]).await;
     assert_eq!(printed(&listed), "two\none\n");
     let why = program.command(&["runs", "explain", "one", "-o", "table"]).await;
@@ -372,7 +379,10 @@ async fn runs_are_listed_by_label_and_attention() {
     let red = program.command(&["runs", "list", "--label", "team=red", "-o", "ids"]).await;
     assert_eq!(printed(&red), "one\n");
     let both = ["runs", "count", "--label", "team=red", "--label", "team=blue"];
-    assert_eq!(json_lines(printed(&program.command(&both).await)), [json!({"runs": {}})]);
+    let both = program.command(&both).await;
+    assert_eq!((both.code, both.stdout.as_str()), (Some(2), ""), "a run has one team: {both:?}");
+    let none = ["runs", "count", "--label", "team=red", "--label", "env=prod"];
+    assert_eq!(json_lines(printed(&program.command(&none).await)), [json!({"runs": {}})]);
     let attention = program.command(&["runs", "list", "--attention"]).await;
     let attention = json_lines(printed(&attention));
     assert_eq!((&attention[0]["run_id"], &attention[0]["attention"]), (&json!("gated"), &json!("approval")));

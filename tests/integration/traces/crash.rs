@@ -45,7 +45,9 @@ async fn run_across_kills_is_one_trace_with_each_attempt_once() {
     let (executors, registry, collector) =
         (FakeExecutors::start(), FakeService::start(registry), Collector::start());
     // The first process sends nothing before it is killed.
-    let slow = program(&executors, &registry, &collector, "3600000");
+    let slow = program(&executors, &registry, &collector, "3600000")
+        .var("OTEL_BSP_MAX_QUEUE_SIZE", "50000")
+        .var("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10000");
     let process = slow.start().await;
     let run = start(&process, "crashing").await;
     executors.called(":begin", 1).await;

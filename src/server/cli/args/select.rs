@@ -1,8 +1,13 @@
 //! Which runs: the filters of lists, counts and bulk jobs.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
-use super::parse::{Since, label, since};
+use super::{
+    super::exit::{Exit, Failure},
+    parse::{Since, label, since},
+};
 use crate::types::RunState;
 
 /// Which runs are listed or counted.
@@ -48,6 +53,20 @@ pub struct BasicSelect {
     /// Only those that are held
     #[arg(long)]
     pub held: bool,
+}
+
+impl BasicSelect {
+    /// The labels by name. A run has one value of each, so none has two.
+    pub(in crate::server::cli) fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut labels = BTreeMap::new();
+        for (name, value) in &self.labels {
+            if labels.insert(name.clone(), value.clone()).is_some_and(|other| other != *value) {
+                let message = format!("--label {name} is given twice: a run has one value of it");
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+        Ok(labels)
+    }
 }
 
 fn state(text: &str) -> Result<RunState, String> {

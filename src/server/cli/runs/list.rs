@@ -30,7 +30,7 @@ pub(super) async fn list(
     page: Listed,
     now: Timestamp,
 ) -> Result<Exit, Failure> {
-    let found = found(remote, select, page.at_most.limit, now).await?;
+    let found = found(remote, select, &labels(select)?, page.at_most.limit, now).await?;
     listing::print(printer, &found, page.printed)?;
     Ok(Exit::Ok)
 }
@@ -45,10 +45,11 @@ pub(super) async fn watch(
     let Some(mut screen) = Screen::open(printer)? else {
         return Err(Failure::new(Exit::Usage, "--watch needs a terminal: `runs list` lists once"));
     };
+    let labels = labels(select)?;
     loop {
         let now = SystemClock.now();
         let found = tokio::select! {
-            found = found(remote, select, page.at_most.limit, now) => found?,
+            found = found(remote, select, &labels, page.at_most.limit, now) => found?,
             () = screen.ended() => return Ok(Exit::Ok),
         };
         let head = format!("runs at {now}, again in {} s, Ctrl-C ends it", WATCH_EVERY.as_secs());
@@ -64,12 +65,13 @@ pub(super) async fn watch(
 async fn found(
     remote: &Remote<OperatorClient>,
     select: &Select,
+    labels: &BTreeMap<String, String>,
     limit: u32,
     now: Timestamp,
 ) -> Result<Found<RunEntry>, RemoteError> {
     let client = remote.client();
     let (since, before) = times(select, now);
-    let (labels, held, attention) = (labels(select), flag(select.basic.held), flag(select.attention));
+    let (held, attention) = (flag(select.basic.held), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     pages(limit, async |wanted, token| {
         let call = client.call(client.list_runs(
@@ -77,7 +79,7 @@ async fn found(
             error_code.as_deref(),
             held,
             id_prefix.as_deref(),
-            &labels,
+            labels,
             Some(wanted),
             node_type.as_deref(),
             owner.as_deref(),
@@ -107,7 +109,7 @@ pub(super) async fn count(
     }
     let client = remote.client();
     let (since, before) = times(select, now);
-    let (labels, held, attention) = (labels(select), flag(select.basic.held), flag(select.attention));
+    let (labels, held, attention) = (labels(select)?, flag(select.basic.held), flag(select.attention));
     let BasicSelect { state, node_type, tenant, owner, error_code, id_prefix, .. } = &select.basic;
     let (mut runs, mut token) = (BTreeMap::<String, u64>::new(), None::<String>);
     loop {
@@ -152,8 +154,9 @@ fn times(select: &Select, now: Timestamp) -> (Option<Timestamp>, Option<Timestam
 }
 
 /// What the API calls them, as members of the query.
-fn labels(select: &Select) -> BTreeMap<String, String> {
-    select.basic.labels.iter().map(|(key, value)| (format!("label.{key}"), value.clone())).collect()
+fn labels(select: &Select) -> Result<BTreeMap<String, String>, Failure> {
+    let labels = select.basic.labels()?.into_iter();
+    Ok(labels.map(|(name, value)| (format!("label.{name}"), value)).collect())
 }
 
 /// Absent, or true: no flag asks for the opposite.
