@@ -87,7 +87,8 @@ async fn start(
         .would
         .ok_or_else(|| Failure::new(Exit::NoAnswer, "the server said nothing of what it would do"))?;
     let more = if would.is_cut { " or more" } else { "" };
-    let what = format!("{verb} {}{more} runs", would.count);
+    let runs = if would.count == 1 { "run" } else { "runs" };
+    let what = format!("{verb} {}{more} {runs}", would.count);
     if care.dry_run {
         printer.note(&format!("would {what}, the first of them:"));
         for run in &would.run_ids {

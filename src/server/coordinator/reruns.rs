@@ -1,5 +1,5 @@
 //! Repeating a run that has ended: a new run with the same request, for the same owner
-//! (contract §25.6).
+//! (contract §25.7).
 //!
 //! ```text
 //!   authorize ──▶ the original, its root ──▶ the same request ──▶ as any start: registry, policy, commit

@@ -1,4 +1,4 @@
-//! Bulk jobs: the same done to many runs, by the server (contract §25.7).
+//! Bulk jobs: the same done to many runs, by the server (contract §25.8).
 //!
 //! ```text
 //!   start ──▶ authorize ──▶ job in the journal ──▶ answer
