@@ -22,7 +22,7 @@
 //!
 //! | environment | |
 //! |---|---|
-//! | `SIM_SEEDS` | the number of seeds (200) |
+//! | `SIM_SEEDS` | the number of seeds (300) |
 //! | `SIM_FROM` | the first seed (1) |
 //! | `SIM_SEED` | this seed alone, with its story |
 
@@ -54,7 +54,7 @@ use std::{
 use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
-/// What must occur in 200 seeds, so that the simulation proves something about it.
+/// What must occur in 300 seeds, so that the simulation proves something about it.
 const MUST_OCCUR: [&str; 67] = [
     "PDP down",
     "answer lost",
@@ -138,11 +138,11 @@ fn random_faults_lose_repeat_and_block_nothing() {
         assert_eq!(outcome.violation, None, "seed {seed}");
         return;
     }
-    let (from, seeds) = (setting("SIM_FROM").unwrap_or(1), setting("SIM_SEEDS").unwrap_or(200));
+    let (from, seeds) = (setting("SIM_FROM").unwrap_or(1), setting("SIM_SEEDS").unwrap_or(300));
     let counts = all(from..from + seeds, None).unwrap_or_else(|(seed, outcome)| report(seed, outcome));
     println!("{seeds} seeds from {from}:");
     counts.iter().for_each(|(kind, count)| println!("{count:>9}  {kind}"));
-    if seeds >= 200 {
+    if seeds >= 300 {
         let missing: Vec<_> = MUST_OCCUR.iter().filter(|kind| !counts.contains_key(**kind)).collect();
         assert!(missing.is_empty(), "what never occurred: {missing:?}");
     }

@@ -11,7 +11,7 @@ const TEST: &str = "random_faults_lose_repeat_and_block_nothing";
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The number of seeds
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 300)]
     seeds: u64,
     /// The first seed
     #[arg(long, default_value_t = 1)]
