@@ -56,7 +56,7 @@ async fn registry_outage_refuses_new_types_and_holds_queued_nodes(profile: Profi
 
     t.set(Part::Coordinator, AUTO_DISPATCH, "true");
     t.start(Part::Coordinator);
-    t.logged("dispatch postponed: node registry unavailable");
+    t.logged("the node registry does not answer");
     assert!(!t.coordinator.node(&waiting.root_node_run_id).await.state.is_terminal());
     t.set(Part::NodeRegistry, SEED, "true");
     t.start(Part::NodeRegistry);

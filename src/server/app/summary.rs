@@ -46,7 +46,7 @@ pub(super) fn log(settings: &Settings, started: &Started, log: &Logger) {
             Mode::Optional => "optional",
             Mode::Disabled => "disabled",
         },
-        "authorization" => match settings.inbound.authorization.belongs {
+        "runs_belong_to" => match settings.inbound.authorization.belongs {
             Belongs::Open => "open",
             Belongs::Owner => "owner",
             Belongs::Tenant => "tenant",
