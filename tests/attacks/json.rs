@@ -7,8 +7,9 @@ use crate::target::{AT_REST_MIB, Target};
 /// The largest body that is read.
 const BODY_MIB: u64 = 8;
 
-/// There is one body at a time, and each may cost eight times its size: seven were seen,
-/// for lists of texts that have to be sorted.
+/// There is one body at a time, and each may cost eight times its size. Seven were seen,
+/// of a run that its own lists forbid: both records are written again with its error
+/// while the start is kept for a second try.
 const PEAK_MIB: u64 = AT_REST_MIB + 8 * BODY_MIB;
 
 /// The bound on the memory of one body, beyond that of the process before it.
