@@ -97,11 +97,13 @@ impl Listeners {
         log: &Logger,
     ) -> Result<Self, StartError> {
         let Shared { coordinator, authenticator, health, stopping } = shared;
+        let in_effect: Arc<[_]> = settings.in_effect.as_slice().into();
         let start = async |listen: &Listen, what: Purpose, endpoints, front, hosts| {
             let context = ServerContext {
                 coordinator: Arc::clone(&coordinator),
                 authenticator: Arc::clone(&authenticator),
                 health: Arc::clone(&health),
+                in_effect: Arc::clone(&in_effect),
                 stopping: stopping.clone(),
                 front,
                 hosts,

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use slog::{Logger, info};
 
 use crate::{
-    config::{
-        Belongs, ExecutorUrls, Executors, Mode, OnApproval, PolicyPosture, Profile, SchemaMode, Settings,
-    },
+    config::{Belongs, ExecutorUrls, Executors, OnApproval, PolicyPosture, Profile, SchemaMode, Settings},
     journal::Counts,
 };
 
@@ -41,11 +39,7 @@ pub(super) fn log(settings: &Settings, started: &Started, log: &Logger) {
         "outbox" => counts.outbox,
         "node_registry" => host(settings.node_registry.as_ref()),
         "policy" => policy(settings),
-        "authentication" => match settings.inbound.mode {
-            Mode::Required => "required",
-            Mode::Optional => "optional",
-            Mode::Disabled => "disabled",
-        },
+        "authentication" => settings.inbound.mode.name(),
         "runs_belong_to" => match settings.inbound.authorization.belongs {
             Belongs::Open => "open",
             Belongs::Owner => "owner",

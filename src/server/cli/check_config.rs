@@ -5,12 +5,7 @@ use std::io::{self, Write};
 
 use super::exit::{Exit, Failure};
 use crate::config::{
-    Flags, Mode,
-    env_file::LayeredVars,
-    settings::{DEFAULT_HOST, DEFAULT_PORT, PolicyPosture, Settings},
-    value::one_line,
-    variable::{Fallback, Variable},
-    variables,
+    Flags, PolicyPosture, Settings, env_file::LayeredVars, in_effect_of_invalid, value::one_line,
 };
 
 /// Prints the configuration to `out`. The error and the exit code are those of a
@@ -22,23 +17,19 @@ pub(super) fn check_config(
     files: &dyn Fn(&Settings) -> Result<(), Failure>,
     out: &mut dyn Write,
 ) -> io::Result<Exit> {
-    writeln!(out, "# Flags")?;
-    let port = flags.port.unwrap_or(DEFAULT_PORT).to_string();
-    entry(out, "--host", flags.host.as_deref().unwrap_or(DEFAULT_HOST), flag_source(flags.host.is_some()))?;
-    entry(out, "--port", &port, flag_source(flags.port.is_some()))?;
-    entry(out, "--reload", if flags.reload { "true" } else { "false" }, flag_source(flags.reload))?;
     let settings = Settings::from_vars(vars, flags);
-    for group in variables::groups() {
-        writeln!(out, "\n# {}", group.title)?;
-        for variable in group.variables {
-            let (mut value, source) = described(variable, vars, flags);
-            if variable.given(vars).is_none()
-                && let Some(derived) = settings.as_ref().ok().and_then(|all| derived(variable, all))
-            {
-                value = variable.shown(&derived);
-            }
-            entry(out, variable.name, &value, &source)?;
+    let all = match &settings {
+        Ok(settings) => settings.in_effect.clone(),
+        Err(_) => in_effect_of_invalid(vars, flags),
+    };
+    let mut group = "";
+    for entry in all {
+        if entry.group != group {
+            let blank = if group.is_empty() { "" } else { "\n" };
+            writeln!(out, "{blank}# {}", entry.group)?;
+            group = entry.group;
         }
+        writeln!(out, "{} = {}   (source: {})", entry.name, entry.value, entry.source)?;
     }
     writeln!(out)?;
     match settings {
@@ -60,54 +51,6 @@ pub(super) fn check_config(
     }
 }
 
-fn entry(out: &mut dyn Write, name: &str, value: &str, source: &str) -> io::Result<()> {
-    writeln!(out, "{name} = {}   (source: {source})", one_line(value))
-}
-
-fn flag_source(given: bool) -> &'static str {
-    if given { "flag" } else { "default" }
-}
-
-/// The effective value of `variable`, and its source.
-fn described(variable: &Variable, vars: &LayeredVars, flags: &Flags) -> (String, String) {
-    if variable.name == variables::JOURNAL.name
-        && let Some(path) = &flags.journal
-    {
-        return (path.display().to_string(), "flag --journal".to_owned());
-    }
-    match (variable.given(vars), variable.fallback) {
-        (Some(given), _) => {
-            let layer = vars.source(given.name).map_or_else(String::new, |source| source.to_string());
-            let alias = if given.name == variable.name { "" } else { given.name };
-            let source = [layer.as_str(), alias].into_iter().filter(|part| !part.is_empty());
-            (variable.shown(&given.text), source.collect::<Vec<_>>().join(", as "))
-        }
-        (None, Fallback::Value(value)) => (variable.shown(value), "default".to_owned()),
-        (None, Fallback::Description(text)) => (format!("({text})"), "default".to_owned()),
-    }
-}
-
-/// The value of an unset variable that other variables determine.
-fn derived(variable: &Variable, settings: &Settings) -> Option<String> {
-    if variable.name == variables::AUTH_MODE.name {
-        Some(mode_name(settings.inbound.mode).to_owned())
-    } else if variable.name == variables::AUTH_ISSUER.name {
-        settings.inbound.issuer.clone()
-    } else if variable.name == variables::AUTH_TOKEN_ENDPOINT.name {
-        settings.outbound.as_ref().map(|outbound| outbound.token_endpoint.as_str().to_owned())
-    } else {
-        None
-    }
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Required => "required",
-        Mode::Optional => "optional",
-        Mode::Disabled => "disabled",
-    }
-}
-
 /// Summarizes the configuration in one line.
 fn summary(settings: &Settings) -> String {
     let stores = if settings.stores.is_some() { "JARVIS stores" } else { "embedded" };
@@ -119,7 +62,7 @@ fn summary(settings: &Settings) -> String {
     let outbound = if settings.outbound.is_some() { "with tokens" } else { "without tokens" };
     format!(
         "configuration ok: {stores}; policy {policy}; inbound authentication {}; outbound calls {outbound}",
-        mode_name(settings.inbound.mode),
+        settings.inbound.mode.name(),
     )
 }
 
@@ -128,7 +71,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::env_file::Source;
+    use crate::config::vars::Source;
 
     fn layer(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -11,33 +11,18 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use super::{variables, vars::Vars};
+use super::{
+    variables,
+    vars::{Source, Vars},
+};
 
 /// The files, in order of precedence.
 const ENV_FILES: [(Source, &str); 2] = [(Source::EnvLocal, ".env.local"), (Source::EnvFile, ".env")];
-
-/// The layer of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    Environment,
-    EnvLocal,
-    EnvFile,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Environment => "env",
-            Self::EnvLocal => ".env.local",
-            Self::EnvFile => ".env",
-        })
-    }
-}
 
 /// Why the variables cannot be read. Lines are not quoted: they may contain a
 /// secret.
@@ -89,11 +74,6 @@ impl LayeredVars {
         ENV_FILES.iter().map(|(_, name)| directory.join(name)).collect()
     }
 
-    /// The layer that decides `name`.
-    pub fn source(&self, name: &str) -> Option<Source> {
-        self.deciding(name).map(|(source, _)| source)
-    }
-
     fn deciding(&self, name: &str) -> Option<(Source, &str)> {
         self.layers
             .iter()
@@ -104,6 +84,10 @@ impl LayeredVars {
 impl Vars for LayeredVars {
     fn get(&self, name: &str) -> Option<String> {
         self.deciding(name).map(|(_, value)| value.to_owned())
+    }
+
+    fn source(&self, name: &str) -> Option<Source> {
+        self.deciding(name).map(|(source, _)| source)
     }
 
     fn names(&self) -> Vec<String> {

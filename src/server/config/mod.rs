@@ -18,6 +18,8 @@
 //! 3. Default values are parsed from the texts in the table, so that the
 //!    documentation cannot differ from the behaviour.
 //! 4. No message, report or `Debug` output contains a secret.
+//!
+//! [`Settings::in_effect`] lists what applies and where it comes from, for people.
 
 mod auth;
 pub mod bounds;
@@ -40,9 +42,10 @@ pub use kind::Kind;
 pub use settings::{
     ApprovalSettings, DefaultUsage, Endpoint, Executors, Gates, InboundTls, JournalSettings, KeyPair,
     OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores, TraceSettings,
+    in_effect_of_invalid,
 };
 pub use value::{
-    ExecutorUrls, HttpUrl, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
-    Secret, SecretError, SecretSource, TARGET_BYTES, WebhookTargets, WithoutStores, masked_url,
+    ExecutorUrls, HttpUrl, InEffect, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage,
+    SchemaMode, Secret, SecretError, SecretSource, TARGET_BYTES, WebhookTargets, WithoutStores, masked_url,
 };
 pub use vars::Vars;

@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::config::{
-        Endpoint, ExecutorUrls, Executors, Flags, LayeredVars, Mode, PolicyPosture, Settings,
+        Endpoint, ExecutorUrls, Executors, Flags, LayeredVars, Mode, PolicyPosture, Settings, Vars,
         settings::Limits,
     };
 

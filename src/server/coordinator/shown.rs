@@ -65,4 +65,9 @@ impl Coordinator {
     pub async fn system_authorize(&self, caller: &Principal) -> Result<(), CoordinatorError> {
         self.list_authorize(caller, Operation::GetSystem).await
     }
+
+    /// Authorizes a look at the settings: they name hosts, tenants and files.
+    pub async fn configuration_authorize(&self, caller: &Principal) -> Result<(), CoordinatorError> {
+        self.server_authorize(caller, Operation::GetConfiguration).await
+    }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     auth::{Admission, AuthError, Authenticator, Principal},
+    config::InEffect,
     coordinator::Coordinator,
     health::HealthReport,
     metrics::Metrics,
@@ -21,6 +22,8 @@ pub struct ServerContext {
     pub coordinator: Arc<Coordinator>,
     pub authenticator: Arc<Authenticator>,
     pub health: Arc<HealthReport>,
+    /// The settings, without secrets.
+    pub in_effect: Arc<[InEffect]>,
     /// Cancelled when the server begins to stop. Streams that wait for more
     /// events end then, because closing waits for them.
     pub stopping: CancellationToken,

@@ -115,6 +115,7 @@ impl Treatment {
             | Operation::ShowNodeRun
             | Operation::WhoAmI
             | Operation::GetSystem
+            | Operation::GetConfiguration
             | Operation::GetWork
             | Operation::ListAudit
             | Operation::ListWebhooks

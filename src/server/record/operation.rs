@@ -47,6 +47,7 @@ pub enum Operation {
     ShowRunEvents,
     WhoAmI,
     GetSystem,
+    GetConfiguration,
     GetWork,
     ListAudit,
     ExportRun,
@@ -69,7 +70,7 @@ pub enum Interface {
 }
 
 impl Operation {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::StartRun,
         Self::GetRun,
         Self::CancelRun,
@@ -108,6 +109,7 @@ impl Operation {
         Self::ShowRunEvents,
         Self::WhoAmI,
         Self::GetSystem,
+        Self::GetConfiguration,
         Self::GetWork,
         Self::ListAudit,
         Self::ExportRun,
@@ -166,6 +168,7 @@ impl Operation {
             | Self::ShowRunEvents
             | Self::WhoAmI
             | Self::GetSystem
+            | Self::GetConfiguration
             | Self::GetWork
             | Self::ListAudit
             | Self::ExportRun
@@ -225,6 +228,7 @@ impl Operation {
             Self::ShowRunEvents => "show_run_events",
             Self::WhoAmI => "who_am_i",
             Self::GetSystem => "get_system",
+            Self::GetConfiguration => "get_configuration",
             Self::GetWork => "get_work",
             Self::ListAudit => "list_audit",
             Self::ExportRun => "export_run",

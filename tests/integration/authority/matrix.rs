@@ -128,6 +128,7 @@ impl Scene {
                 | Operation::ShowRunEvents
                 | Operation::WhoAmI
                 | Operation::GetSystem
+                | Operation::GetConfiguration
                 | Operation::GetWork
                 | Operation::ListAudit
                 | Operation::ExportRun

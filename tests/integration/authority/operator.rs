@@ -118,6 +118,7 @@ async fn ask(
             caller.operate("GET", &format!("/x/runs/{}/events", scene.run), &Value::Null).await
         }
         Operation::WhoAmI => caller.operate("GET", "/x/me", &Value::Null).await,
+        Operation::GetConfiguration => caller.operate("GET", "/x/configuration", &Value::Null).await,
         Operation::GetSystem => caller.operate("GET", "/x/system", &Value::Null).await,
         Operation::HoldRun => caller.operate("POST", &format!("/x/runs/{}:hold", scene.run), &reason).await,
         Operation::ReleaseRun => {

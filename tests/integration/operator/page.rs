@@ -134,3 +134,20 @@ async fn system_has_the_version_and_the_health_of_the_server() {
     assert_eq!(names(&system["health"]), names(&t.get("/v1/health").await.ok()));
     t.stop().await;
 }
+
+#[tokio::test]
+async fn configuration_has_every_setting_its_source_and_no_secret() {
+    let secret = ("JARVIS_RUN_COORDINATOR_TOKEN", "hush-hush");
+    let t = TestServer::start_with(&[LISTEN, secret]).await;
+    let answer = get(&t, "/x/configuration").await.ok();
+    assert!(!answer.to_string().contains("hush"), "{answer}");
+    let settings = answer["settings"].as_array().expect("settings");
+    let find = |name: &str| settings.iter().find(|setting| setting["name"] == name).expect("the setting");
+    let listen = find(LISTEN.0);
+    assert_eq!((&listen["value"], &listen["source"]), (&json!(LISTEN.1), &json!("env")));
+    assert_eq!((&listen["is_default"], &find(secret.0)["is_default"]), (&json!(false), &json!(false)));
+    let untouched = find("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT");
+    assert_eq!((&untouched["value"], &untouched["source"]), (&json!("256"), &json!("default")));
+    assert_eq!(untouched["is_default"], true);
+    t.stop().await;
+}

@@ -32,6 +32,16 @@ pub enum Mode {
     Disabled,
 }
 
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// Which callers may act on which runs (contract §19).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authorization {

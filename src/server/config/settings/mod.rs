@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | `in_effect` | all settings for people: value and source |
 //! | `parse` | variables and flags to settings |
 //! | `limits` | limits for callers |
 //! | `outbound` | credentials for other services |
@@ -9,6 +10,7 @@
 //! | `transport` | certificates, keys, trusted roots |
 //! | `warnings` | settings that work but are probably unintended |
 
+mod in_effect;
 mod limits;
 mod outbound;
 mod parse;
@@ -21,6 +23,7 @@ mod warnings;
 use std::{path::PathBuf, time::Duration};
 
 pub use super::value::DefaultUsage;
+pub use in_effect::in_effect_of_invalid;
 pub use parse::{client_token, operator_url, serves_https};
 pub use traces::TraceSettings;
 pub use transport::{InboundTls, KeyPair, OutboundTls};
@@ -28,8 +31,8 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 use super::{
     AuthSettings,
     value::{
-        AudienceField, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
-        SecretSource, WebhookTargets, WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, InEffect, LogFormat, OnApproval, PdpOutage, RegistryOutage,
+        SchemaMode, SecretSource, WebhookTargets, WithoutStores,
     },
 };
 
@@ -102,6 +105,8 @@ pub struct Settings {
     pub traces: Option<TraceSettings>,
     /// Settings that work but are probably unintended, one line each.
     pub warnings: Vec<String>,
+    /// All of this for people, without secrets.
+    pub in_effect: Vec<InEffect>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

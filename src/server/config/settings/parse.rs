@@ -7,6 +7,7 @@ use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
     Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
     RunBounds, Settings, Stores, TraceSettings, Webhooks,
+    in_effect::in_effect,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
@@ -23,9 +24,16 @@ use crate::config::{
 };
 
 impl Settings {
+    /// The settings, and what they look like to people.
+    pub fn from_vars(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut settings = Self::read(vars, flags)?;
+        settings.in_effect = in_effect(vars, flags, Some(&settings));
+        Ok(settings)
+    }
+
     /// Reads everything. The start-up failures that the contract names are
     /// reported first, in its order (contract §18).
-    pub fn from_vars(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
+    pub(super) fn read(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
         check_store_urls(vars)?;
         let inbound = AuthSettings::from_vars(vars);
         let outbound = outbound(vars, inbound.as_ref().ok())?;
@@ -114,6 +122,7 @@ impl Settings {
             exchange_key,
             traces,
             warnings: Vec::new(),
+            in_effect: Vec::new(),
         };
         settings.warnings = settings.warnings(vars);
         settings.warnings.extend(ignored);

@@ -93,7 +93,7 @@ pub(crate) fn rule(operation: Operation) -> Rule {
         Operation::RerunRun | Operation::StartBulk | Operation::AbortBulk => {
             (Reach::Steer, ExecutorReach::Nothing)
         }
-        Operation::GetWork => (Reach::Server, ExecutorReach::Nothing),
+        Operation::GetWork | Operation::GetConfiguration => (Reach::Server, ExecutorReach::Nothing),
         Operation::HoldRun
         | Operation::ReleaseRun
         | Operation::WakeNodeRun

@@ -37,7 +37,7 @@ fn variables_read_are_those_documented() {
     let discovered = [("ARP_AUTH_JWKS_URI", ""), ("ARP_AUTH_ISSUER", "http://host")];
     for vars in [table(EMBEDDED, &[]), table(FULL, &[]), table(FULL, &urls), table(FULL, &discovered)] {
         let recording = Recording { vars, read: &read };
-        Settings::from_vars(&recording, &Flags::default()).expect("usable");
+        Settings::read(&recording, &Flags::default()).expect("usable");
         // Commands that call a server read these.
         assert_eq!(client_token(&recording), Ok(None));
         assert!(operator_url(&recording).is_ok());
