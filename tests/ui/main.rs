@@ -8,6 +8,8 @@
 //!
 //! - `lists`: runs, filters, the way to one; approvals.
 //! - `runs`: one run: a large one, live events, reloads, restarts.
+//! - `steering`: a story for each button: hold, release, repeat, wake, cancel, pause; what
+//!   the audit trail and the settings show.
 //! - `acts`: what a person does, and what it asks for.
 //! - `safety`: hostile names, tokens, roles.
 //! - `everyone`: the keyboard, contrast and names (axe), narrow screens; the pictures of
@@ -27,6 +29,7 @@ mod lists;
 mod page;
 mod runs;
 mod safety;
+mod steering;
 #[path = "../integration/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the integration tests use the rest")]
 mod support;

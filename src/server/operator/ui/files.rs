@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a name is one of the table. Nothing is looked up on a disk.
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::{fmt::Write as _, sync::OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 pub(super) struct File {
     /// Its path below `/ui`; empty: the page itself.
     pub(super) name: &'static str,
+    /// As it is written.
     pub(super) text: &'static str,
-    etag: LazyLock<String>,
+    served: OnceLock<Served>,
 }
 
 macro_rules! files {
@@ -19,7 +20,7 @@ macro_rules! files {
         $(static $tag: File = File {
             name: $name,
             text: include_str!(concat!("assets/", $file)),
-            etag: LazyLock::new(|| tag(include_str!(concat!("assets/", $file)))),
+            served: OnceLock::new(),
         };)*
         pub(super) static FILES: &[&File] = &[$(&$tag),*];
     };
@@ -33,12 +34,14 @@ files! {
     "api.js": "api.js", API;
     "app.js": "app.js", APP;
     "approvals.js": "approvals.js", APPROVALS;
+    "audit.js": "audit.js", AUDIT;
     "events.js": "events.js", EVENTS;
     "format.js": "format.js", FORMAT;
     "lib.js": "lib.js", LIB;
     "node.js": "node.js", NODE;
     "parts.js": "parts.js", PARTS;
     "plots.js": "plots.js", PLOTS;
+    "report.js": "report.js", REPORT;
     "run.js": "run.js", RUN;
     "runs.js": "runs.js", RUNS;
     "system.js": "system.js", SYSTEM;
@@ -54,6 +57,25 @@ pub(super) fn find(name: &str) -> Option<&'static File> {
     FILES.iter().copied().find(|file| file.name == name)
 }
 
+/// A file as browsers get it.
+struct Served {
+    text: String,
+    etag: String,
+}
+
+impl Served {
+    /// Without what only readers of the source need: indentation, and lines that are
+    /// comments. Lines stay where they are, so that a browser names those of the source.
+    fn of(text: &str) -> Self {
+        let lines = text.split('\n').map(|line| match line.trim_start() {
+            comment if comment.starts_with("// ") => "",
+            line => line,
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        Self { etag: tag(&text), text }
+    }
+}
+
 /// A strong validator: it changes with the text.
 fn tag(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
@@ -67,7 +89,15 @@ fn tag(text: &str) -> String {
 
 impl File {
     pub(super) fn etag(&self) -> &str {
-        &self.etag
+        &self.as_served().etag
+    }
+
+    pub(super) fn served(&self) -> &str {
+        &self.as_served().text
+    }
+
+    fn as_served(&self) -> &Served {
+        self.served.get_or_init(|| Served::of(self.text))
     }
 
     /// Whether the value of an `If-None-Match` names what the file is now.

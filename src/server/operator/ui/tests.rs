@@ -8,7 +8,7 @@ use super::{
     files::{FILES, File, find},
 };
 
-/// The size of the page with everything that it loads.
+/// The size of the page, uncompressed, with everything that it loads.
 const LARGEST: usize = 150_000;
 
 /// The files that are ours: what is vendored is as its makers wrote it.
@@ -30,9 +30,23 @@ fn references(text: &str) -> Vec<String> {
 
 #[test]
 fn page_is_small() {
-    let size: usize = FILES.iter().map(|file| file.text.len()).sum();
+    let size: usize = FILES.iter().map(|file| file.served().len()).sum();
     println!("the page: {size} bytes in {} files", FILES.len());
     assert!(size < LARGEST, "{size} bytes");
+}
+
+/// A browser names the line of an error: it must be that of the source.
+#[test]
+fn lines_are_served_where_they_are_written() {
+    for file in FILES {
+        let served: Vec<&str> = file.served().split('\n').collect();
+        let written: Vec<&str> = file.text.split('\n').map(str::trim_start).collect();
+        assert_eq!(served.len(), written.len(), "{:?}", file.name);
+        for (served, written) in served.into_iter().zip(written) {
+            let is_comment = written.starts_with("// ");
+            assert!(served == written || (served.is_empty() && is_comment), "{:?}: {written}", file.name);
+        }
+    }
 }
 
 #[test]

@@ -14,9 +14,15 @@ export const me = store(null);
 const PROGRAM = "jarvis-run-coordinator";
 const live = (run) => !ENDED.has(run.state);
 
+// The scope of a pause: its kind, and the member that names it.
+const MEMBERS = { executor: "executor", node_type: "node_type_id", tenant: "tenant" };
+const scopeOf = (kind, typed) => ({ kind, ...(MEMBERS[kind] ? { [MEMBERS[kind]]: typed.trim() } : {}) });
+export const nameOf = (scope) => scope[MEMBERS[scope.kind]] ?? "everything";
+const scopeFlags = (scope) => (scope.kind === "all" ? ["--all"] : [`--${scope.kind.replace("_", "-")}`, nameOf(scope)]);
+
 export const ACTS = {
   cancel: {
-    operation: "cancel_run", of: "run", name: "Cancel run", tone: "danger", when: live,
+    operation: "cancel_run_with_report", of: "run", name: "Cancel run", tone: "danger", when: live,
     path: (run) => `x/runs/${enc(run.run_id)}:cancel`, cli: (run) => ["runs", "cancel", run.run_id], done: "Canceled",
     says: "Everything of this run that has not ended is canceled at once, and its executors are notified. This cannot be undone.",
   },
@@ -34,7 +40,8 @@ export const ACTS = {
     operation: "rerun_run", of: "run", name: "Run again", when: (run) => !live(run),
     path: (run) => `x/runs/${enc(run.run_id)}:rerun`, cli: (run, choice) => ["runs", "rerun", run.run_id, "--from", choice], done: "Started again",
     says: "A new run is started with the same type, inputs and constraints. This one stays as it is.",
-    choice: { name: "from", values: [["start", "Everything"], ["succeeded", "Only what had not succeeded, and what is above it"]] },
+    body: (_, choice) => ({ from: choice }),
+    choice: { title: "What is executed", values: [["start", "Everything"], ["succeeded", "Only what had not succeeded, and what is above it"]] },
     // The same dialog makes one run, however often its answer is lost.
     once: true,
   },
@@ -42,6 +49,19 @@ export const ACTS = {
     operation: "wake_node_run", of: "node", name: "Wake", when: live,
     path: (node) => `x/node-runs/${enc(node.node_run_id)}:wake`, cli: (node) => ["nodes", "wake", node.node_run_id], done: "Woken",
     says: "The coordinator looks at this node run now instead of when its waiting time is over.",
+  },
+  pause: {
+    operation: "pause_dispatch", of: "work", name: "Pause dispatch", when: () => true, done: "Paused",
+    path: () => "x/dispatch:pause", cli: (_, choice, typed) => ["dispatch", "pause", ...scopeFlags(scopeOf(choice, typed))],
+    says: "Node runs of this scope stay queued until dispatch is resumed. What executors have in hand goes on.",
+    choice: { title: "What is paused", values: [["all", "Everything"], ["executor", "An executor"], ["node_type", "A node type"], ["tenant", "A tenant"]] },
+    typed: (choice) => (choice === "all" ? null : { executor: "Name of the executor", node_type: "Id of the node type", tenant: "Tenant" }[choice]),
+    body: (_, choice, typed) => ({ scope: scopeOf(choice, typed) }),
+  },
+  resume: {
+    operation: "resume_dispatch", of: "pause", name: "Resume", tone: "primary", when: () => true, done: "Resumed",
+    path: () => "x/dispatch:resume", cli: ({ scope }) => ["dispatch", "resume", ...scopeFlags(scope)],
+    says: "Node runs of this scope are dispatched again.", body: ({ scope }) => ({ scope }),
   },
   approve: {
     operation: "approve_node_run", of: "approval", name: "Approve", tone: "primary", when: () => true,
@@ -85,6 +105,7 @@ const size = (text) => new TextEncoder().encode(text).length;
 function Ask({ act, object, close, after }) {
   const [reason, setReason] = useState("");
   const [choice, setChoice] = useState(act.choice?.values[0][0]);
+  const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const ref = useRef(null);
@@ -93,16 +114,18 @@ function Ask({ act, object, close, after }) {
     ref.current.focus();
     key.current = act.once ? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("") : null;
   }, []);
-  const request = (why) => ({ reason: why, ...(act.choice ? { [act.choice.name]: choice } : {}) });
+  const label = act.typed?.(choice);
+  const request = (why) => ({ reason: why, ...act.body?.(object, choice, typed) });
   const wrong = size(reason) > MAX ? `A reason has at most ${MAX} bytes.` : null;
-  const name = object.approval_id ?? object.node_run_id ?? object.run_id;
+  const name = object.approval_id ?? object.node_run_id ?? object.run_id ?? (object.scope && nameOf(object.scope));
   const url = address(act.path(object)).href;
   const given = reason.trim() || "…";
   const curl = () => copy(`curl -X POST ${shell(url)} \\\n  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\\n  -d ${shell(JSON.stringify(request(given)))}`, "curl command");
-  const cli = () => copy([PROGRAM, ...act.cli(object, choice), "--reason", given].map(shell).join(" "), "Command");
+  const cli = () => copy([PROGRAM, ...act.cli(object, choice, typed), "--reason", given].map(shell).join(" "), "Command");
+  const ready = !busy && !wrong && reason.trim() && (!label || typed.trim());
   async function submit(event) {
     event.preventDefault();
-    if (busy || wrong || !reason.trim()) return;
+    if (!ready) return;
     setBusy(true);
     setError(null);
     try {
@@ -118,10 +141,11 @@ function Ask({ act, object, close, after }) {
   return html`
     <${Dialog} title=${act.name} close=${close}>
       <form onSubmit=${submit}>
-        <p class="object"><code>${name}</code></p>
+        ${name ? html`<p class="object"><code>${name}</code></p>` : null}
         <p>${act.says}</p>
-        ${act.choice ? html`<fieldset><legend class="unseen">What is executed</legend>${act.choice.values.map(([value, title]) => html`
-          <label key=${value} class="choice"><input type="radio" name=${act.choice.name} checked=${choice === value} onChange=${() => setChoice(value)} />${title}</label>`)}</fieldset>` : null}
+        ${act.choice ? html`<fieldset><legend class="unseen">${act.choice.title}</legend>${act.choice.values.map(([value, title]) => html`
+          <label key=${value} class="choice"><input type="radio" name="choice" checked=${choice === value} onChange=${() => setChoice(value)} />${title}</label>`)}</fieldset>` : null}
+        ${label ? html`<label for="typed">${label}</label><input id="typed" value=${typed} required spellcheck="false" autocomplete="off" onInput=${(event) => setTyped(event.target.value)} />` : null}
         <label for="reason">Reason</label>
         <textarea id="reason" ref=${ref} rows="3" value=${reason} required aria-describedby="reason-note"
           onInput=${(event) => setReason(event.target.value)}
@@ -133,7 +157,7 @@ function Ask({ act, object, close, after }) {
           <button type="button" class="quiet" onClick=${cli}>Copy as command</button>
           <span class="gap" />
           <button type="button" onClick=${close}>Back</button>
-          <button type="submit" class=${act.tone ?? "primary"} disabled=${busy || !!wrong || !reason.trim()}>${busy ? "…" : act.name}</button>
+          <button type="submit" class=${act.tone ?? "primary"} disabled=${!ready}>${busy ? "…" : act.name}</button>
         </footer>
       </form>
     <//>`;

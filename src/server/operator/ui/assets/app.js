@@ -1,13 +1,15 @@
 // The frame: which page is shown, who looks at it, and what asks for a token.
 //
 //   #/runs?…        runs.js        #/runs/{id}?…   run.js (tree.js, events.js, node.js)
-//   #/approvals     approvals.js   #/work          work.js    #/system   system.js
+//   #/approvals     approvals.js   #/work          work.js
+//   #/audit         audit.js       #/system        system.js
 
 import { get, locked, signIn, signOut, token } from "./api.js";
 import { html, render, store, useEffect, useLoad, useRef, useState, useStore } from "./lib.js";
 import { absoluteTimes, goTo, place, Problem, runPlace, Toast } from "./parts.js";
 import { Asked, isReadOnly, me } from "./actions.js";
 import { Approvals } from "./approvals.js";
+import { Audit } from "./audit.js";
 import { Run } from "./run.js";
 import { Runs } from "./runs.js";
 import { System } from "./system.js";
@@ -20,7 +22,9 @@ function where() {
   return { page: parts[0] ?? "runs", id: parts[1], query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
-const PAGES = [["runs", "Runs"], ["approvals", "Approvals"], ["work", "Work"], ["system", "System"]];
+const PAGES = [["runs", "Runs"], ["approvals", "Approvals"], ["work", "Work"], ["audit", "Audit"], ["system", "System"]];
+// What is asked for by pages that not all may see.
+const NEEDS = { work: "get_work", audit: "list_audit" };
 
 function nextTheme() {
   const dark = document.documentElement.dataset.theme
@@ -66,7 +70,7 @@ function Header({ page, who, waiting }) {
     <header class="top">
       <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>
       <a class="brand" href="#/runs" aria-label="Run Coordinator"><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" height="32" rx="7" class="logo" /><path d="M9 9.5h11M12 16h11M9 22.5h7" class="logo-line" /></svg><span>Run Coordinator</span></a>
-      ${page ? html`<nav aria-label="Pages">${PAGES.filter(([name]) => name !== "work" || !who || who.operations.includes("get_work")).map(([name, title]) => html`
+      ${page ? html`<nav aria-label="Pages">${PAGES.filter(([name]) => !NEEDS[name] || !who || who.operations.includes(NEEDS[name])).map(([name, title]) => html`
         <a key=${name} href=${`#/${name}`} aria-current=${name === page ? "page" : null}>${title}${name === "approvals" && waiting ? html` <span class="number hot">${waiting}</span>` : null}</a>`)}
       </nav><${Search} />` : html`<span class="gap" />`}
       <div class="tools">
@@ -118,6 +122,7 @@ function App() {
   if (why !== null) return html`<${Header} page="" who=${null} /><${SignIn} why=${why} key=${bearer} /><${Toast} />`;
   const shown = page === "runs" && id ? html`<${Run} id=${id} query=${query} key=${id} />`
     : page === "approvals" ? html`<${Approvals} query=${query} />`
+    : page === "audit" ? html`<${Audit} query=${query} />`
     : page === "work" ? html`<${Work} />`
     : page === "system" ? html`<${System} />`
     : html`<${Runs} query=${query} />`;

@@ -9,7 +9,7 @@ import { Budgets, Copy, Json, Problem, Skeleton, State, Time } from "./parts.js"
 import { Reasons } from "./run.js";
 import { Took } from "./runs.js";
 
-export function NodePanel({ id, beat, close, refresh }) {
+export function NodePanel({ id, beat, events, close, refresh }) {
   const path = `x/node-runs/${enc(id)}`;
   const ref = useRef(null);
   const { data: node, error, again } = useLoad((signal) => record(path, signal), [id]);
@@ -26,11 +26,11 @@ export function NodePanel({ id, beat, close, refresh }) {
         <button type="button" class="quiet" aria-label="Close" onClick=${close}>✕</button>
       </header>
       ${error ? html`<${Problem} error=${error} again=${again} what="This node run" />` : null}
-      ${node ? html`<${Details} node=${node} why=${why} attempts=${attempts?.items ?? []} after=${after} />` : error ? null : html`<${Skeleton} rows=${8} />`}
+      ${node ? html`<${Details} node=${node} why=${why} attempts=${attempts?.items ?? []} decisions=${events.filter((event) => event.node_run_id === id && event.type === "policy_decided")} after=${after} />` : error ? null : html`<${Skeleton} rows=${8} />`}
     </aside>`;
 }
 
-function Details({ node, why, attempts, after }) {
+function Details({ node, why, attempts, decisions, after }) {
   const extensions = node.extensions ?? {};
   const failure = extensions.completion_error ?? extensions["jarvis.completion_error"];
   const policy = extensions["jarvis.approval"];
@@ -57,6 +57,9 @@ function Details({ node, why, attempts, after }) {
       <li key=${attempt.attempt} value=${attempt.attempt}><b>${words(attempt.outcome)}</b> after ${duration(Date.parse(attempt.ended_at) - Date.parse(attempt.started_at))}
         ${attempt.error_code ? html` · <code class="bad">${attempt.error_code}</code>` : null}
         ${attempt.error_message ? html`<p class="faint">${attempt.error_message}</p>` : null}</li>`)}</ol></section>` : null}
+    ${decisions.length ? html`<section><h3>Policy</h3><ul class="attempts plain">${decisions.map(({ seq, time, data }) => html`
+      <li key=${seq}><b class=${data.decision === "deny" ? "bad" : ""}>${words(data.decision)}</b> for ${data.action}${data.reason_code ? html` · <code>${data.reason_code}</code>` : null} <span class="faint"><${Time} at=${time} /></span>
+        ${data.message ? html`<p class="faint">${data.message}</p>` : null}</li>`)}</ul></section>` : null}
     <section><h3>Inputs</h3>${inputs ? html`<${Json} value=${inputs} name="inputs" />` : html`<p class="faint">None.</p>`}</section>
     <section><h3>Outputs</h3>${outputs ? html`<${Json} value=${outputs} name="outputs" />` : html`<p class="faint">${ENDED.has(node.state) ? "None." : "None yet."}</p>`}
       ${node.output_artifacts?.length ? html`<ul class="artifacts">${node.output_artifacts.map((artifact, at) => html`<li key=${at}><${Artifact} artifact=${artifact} /></li>`)}</ul>` : null}</section>

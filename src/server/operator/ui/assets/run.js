@@ -8,7 +8,9 @@
 import { enc, eventsAfter, follow, get, locked, record } from "./api.js";
 import { html, useBeat, useCallback, useEffect, useLoad, useRef, useState, useStore } from "./lib.js";
 import { capital, ENDED, plural, words } from "./format.js";
-import { Acts } from "./actions.js";
+import { Acts, me } from "./actions.js";
+import { Trail } from "./audit.js";
+import { CancelReport } from "./report.js";
 import { Events } from "./events.js";
 import { NodePanel } from "./node.js";
 import { Budgets, Copy, Icon, Json, place, Problem, replacePlace, runPlace, Skeleton, State, Tabs, Time, Toggle } from "./parts.js";
@@ -67,7 +69,8 @@ export function Run({ id, query }) {
   const refresh = useCallback(() => { again(); explainAgain(); entryAgain(); setDirty((old) => old + 1); }, [again, explainAgain, entryAgain]);
   // Events come in bursts: what depends on them is asked for once a burst.
   useBeat(run ? last : 0, refresh);
-  const tab = ["events", "record"].includes(query.tab) ? query.tab : "tree";
+  const who = useStore(me);
+  const tab = ["events", "record", "audit"].includes(query.tab) ? query.tab : "tree";
   const go = (change) => replacePlace(runPlace(id, { ...query, ...change }));
   if (!run) {
     return html`<${Crumbs} id=${id} />${error ? html`<${Problem} error=${error} again=${again} what="This run" />` : html`<${Skeleton} rows=${12} />`}`;
@@ -77,9 +80,10 @@ export function Run({ id, query }) {
   const owner = run.extensions?.["jarvis.owner"];
   const original = run.extensions?.["jarvis.rerun_of"];
   const type = root?.node_type_ref ?? entry?.node_type_ref;
+  const isReported = run.state === "canceled" && who?.operations.includes("get_cancel_report");
   const event = query.event ? events.find((one) => String(one.seq) === query.event) : null;
   const side = query.node
-    ? html`<${NodePanel} id=${query.node} key=${query.node} beat=${last} close=${() => go({ node: "" })} refresh=${refresh} />`
+    ? html`<${NodePanel} id=${query.node} key=${query.node} beat=${last} events=${events} close=${() => go({ node: "" })} refresh=${refresh} />`
     : event ? html`<${EventPanel} event=${event} close=${() => go({ event: "" })} select=${(node) => go({ event: "", node })} />` : null;
   return html`
     <${Crumbs} id=${id} />
@@ -90,17 +94,18 @@ export function Run({ id, query }) {
         <span>started <${Time} at=${run.started_at} /></span>
         <span>${isLive ? "for" : "took"} <b class="digits"><${Took} from=${run.started_at} to=${run.ended_at} /></b></span>
         ${owner ? html`<span class="cut" title=${[owner.subject, owner.tenant, owner.client].filter(Boolean).join(" · ")}>by ${owner.subject}${owner.tenant ? html` <span class="faint">${owner.tenant}</span>` : null}</span>` : null}
+        ${Object.entries(entry?.labels ?? {}).map(([name, value]) => html`<a key=${name} class="tag cut" title="Runs with this label" href=${place("/runs", { label: `${name}=${value}` })}>${name}=${value}</a>`)}
         ${typeof original === "string" ? html`<span class="cut">repeats <a class="mono" href=${runPlace(original)}>${original}</a></span>` : null}
       </div>
       <${Acts} of="run" object=${{ ...run, held }} after=${(answer) => {
         if (answer?.rerun_of) location.hash = runPlace(answer.run_id); else refresh();
       }} />
     </section>
-    <${Why} why=${why} run=${run} after=${refresh} select=${(node) => go({ node, event: "", tab: "" })} />
+    ${isReported ? html`<${CancelReport} id=${id} select=${(node) => go({ node, event: "", tab: "" })} />` : html`<${Why} why=${why} run=${run} after=${refresh} select=${(node) => go({ node, event: "", tab: "" })} />`}
     <${Budgets} account=${run.extensions?.["jarvis.budget"]} />
     <div class="tabs-row">
       <${Tabs} label="Views of the run" value=${tab} choose=${(name) => go({ tab: name === "tree" ? "" : name })}
-        tabs=${[["tree", "Tree and timeline", tree.nodes?.length], ["events", "Events", last || undefined], ["record", "Record"]]} />
+        tabs=${[["tree", "Tree and timeline", tree.nodes?.length], ["events", "Events", last || undefined], ...(who?.operations.includes("list_audit") ? [["audit", "Audit"]] : []), ["record", "Record"]]} />
       <${Link} link=${link} />
     </div>
     <div class="split ${side ? "open" : ""}">
@@ -108,6 +113,7 @@ export function Run({ id, query }) {
         ${tab === "tree" ? html`<${Tree} tree=${tree} run=${run} selected=${query.node} select=${(node) => go({ node: node === query.node ? "" : node, event: "" })} />`
           : tab === "events" ? html`<${Events} events=${events} earlier=${earlier} nodes=${tree.nodes} selected=${query.event} only=${query.of}
               setOnly=${(of) => go({ of })} select=${(seq) => go({ event: String(seq) === query.event ? "" : String(seq), node: "" })} />`
+          : tab === "audit" ? html`<div class="record"><${Trail} run=${id} beat=${run.state} /></div>`
           : html`<div class="record"><${Json} value=${run} name="the run" /></div>`}
       </div>
       ${side}

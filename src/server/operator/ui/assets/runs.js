@@ -13,7 +13,7 @@ const PAGE = 50;
 const EVERY = 4000;
 const FILTERS = [
   ["id_prefix", "Id begins with"], ["node_type", "Node type"], ["owner", "Owner"], ["tenant", "Tenant"],
-  ["error_code", "Error code"], ["started_after", "Started after", "datetime-local"], ["started_before", "Started before", "datetime-local"],
+  ["error_code", "Error code"], ["label", "Label (name=value)"], ["started_after", "Started after", "datetime-local"], ["started_before", "Started before", "datetime-local"],
 ];
 const VIEWS = [
   ["attention", "Needs attention", { attention: "true" }], ["all", "All", {}],
@@ -31,7 +31,9 @@ function asked(query) {
   for (const [name, , type] of FILTERS) {
     if (!query[name]) continue;
     const at = type ? new Date(query[name]) : null;
-    if (!at) wanted[name] = query[name];
+    const [label, value] = query[name].split(/=(.*)/s);
+    if (name === "label") { if (label && value) wanted[`label.${label}`] = value; }
+    else if (!at) wanted[name] = query[name];
     else if (!Number.isNaN(at.getTime())) wanted[name] = at.toISOString();
   }
   const view = VIEWS.find(([name]) => name === query.view) ?? VIEWS[1];
@@ -100,7 +102,7 @@ const Nothing = ({ view, hasFilters, more }) => {
 };
 
 // Typing changes the address, and so the list, when it pauses.
-function Filter({ title, type = "text", value, set }) {
+export function Filter({ title, type = "text", value, set }) {
   const [text, setText] = useState(value);
   const timer = useRef(0);
   useEffect(() => setText(value), [value]);

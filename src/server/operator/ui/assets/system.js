@@ -1,9 +1,10 @@
-// The server: its version, its health, and plots from its metrics.
+// The server: its version, its health, plots from its metrics, webhooks, configuration.
 
 import { get, locked, text } from "./api.js";
 import { html, useEffect, useLoad, useState, useStore } from "./lib.js";
 import { bytes, capital, duration, words } from "./format.js";
-import { Icon, Problem, Skeleton, State, Time } from "./parts.js";
+import { me } from "./actions.js";
+import { Icon, Problem, Skeleton, State, Time, Toggle } from "./parts.js";
 import { parse, Plot, quantile, sum } from "./plots.js";
 
 const EVERY = 3000;
@@ -67,6 +68,11 @@ export function System() {
   const admitted = useStore(locked) === null;
   const { data, error, again } = useLoad((signal) => get("x/system", {}, signal), [admitted], 5000);
   const { points, error: noMetrics } = useMetrics(admitted);
+  const may = useStore(me)?.operations ?? [];
+  const mayConfiguration = may.includes("get_configuration");
+  const mayWebhooks = may.includes("list_webhooks");
+  const { data: configuration } = useLoad(async (signal) => (mayConfiguration ? get("x/configuration", {}, signal) : null), [admitted, mayConfiguration]);
+  const { data: hooks } = useLoad(async (signal) => (mayWebhooks ? get("x/webhooks", {}, signal).catch(() => null) : null), [admitted, mayWebhooks], 5000);
   return html`
     <div class="heading"><h1>System</h1>${data ? html`<span class="faint">Version ${data.version}</span>` : null}</div>
     ${error ? html`<${Problem} error=${error} again=${again} />` : null}
@@ -82,7 +88,36 @@ export function System() {
         <${Plot} title="Size" points=${points} show=${bytes} series=${[{ name: "memory", of: (p) => p.memory, tone: "a" }, { name: "journal", of: (p) => p.journal, tone: "b" }]} />
       </div>
       <p class="faint">Since this page was opened. Prometheus can keep them for longer: <code>GET /metrics</code>.</p>
+    </section>
+    ${hooks?.items.length ? html`<${Webhooks} hooks=${hooks.items} />` : null}
+    ${configuration ? html`<${Configuration} settings=${configuration.settings} />` : null}`;
+}
+
+// What this server was started with: what differs from the defaults, or all.
+function Configuration({ settings }) {
+  const [all, setAll] = useState(false);
+  const shown = settings.filter((setting) => all || !setting.is_default);
+  return html`
+    <section><div class="heading"><h2>Configuration</h2><${Toggle} label="Defaults too" on=${all} set=${setAll} /></div>
+      <div class="scroll" role="region" aria-label="Configuration" tabindex="0"><table>
+        <thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead>
+        <tbody>${shown.map((setting, at) => html`
+          ${all && setting.group !== shown[at - 1]?.group ? html`<tr key=${setting.group}><th scope="rowgroup" colspan="3"><b>${setting.group}</b></th></tr>` : null}
+          <tr key=${setting.name}><th scope="row" class="mono">${setting.name}</th><td class="value">${setting.value}</td><td class="faint nowrap">${setting.source}</td></tr>`)}</tbody></table></div>
+      ${shown.length ? null : html`<p class="faint">Everything is as it is by default.</p>`}
     </section>`;
+}
+
+function Webhooks({ hooks }) {
+  return html`
+    <section><h2>Webhooks</h2><div class="scroll" role="region" aria-label="Webhooks" tabindex="0"><table>
+      <thead><tr><th scope="col">Target</th><th scope="col">State</th><th scope="col" class="right">To be delivered</th><th scope="col">Last success</th><th scope="col">Last error</th></tr></thead>
+      <tbody>${hooks.map(({ webhook_id: id, url, description, status }) => html`<tr key=${id}>
+        <th scope="row" class="cut mono" title=${`${id} ${description ?? ""}`}>${url}</th>
+        <td class="nowrap"><span class="state"><${Icon} state=${status.state === "ok" ? "ok" : "attention"} />${status.state}</span>${status.paused_until ? html` <span class="faint">again <${Time} at=${status.paused_until} /></span>` : null}</td>
+        <td class="right digits">${number(status.backlog)}${status.given_up || status.dropped ? html` <span class="bad">${number(status.given_up + status.dropped)} lost</span>` : null}</td>
+        <td class="nowrap"><${Time} at=${status.last_success_at} /></td>
+        <td class="cut" title=${status.last_error ?? ""}>${status.last_error ?? ""}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 function Checks({ health }) {

@@ -4,16 +4,24 @@
 import { get, locked } from "./api.js";
 import { html, useLoad, useStore } from "./lib.js";
 import { count, words } from "./format.js";
+import { Acts, nameOf } from "./actions.js";
 import { Icon, Problem, runPlace, Skeleton, Time } from "./parts.js";
 
 export function Work() {
   const admitted = useStore(locked) === null;
   const { data: work, error, again } = useLoad((signal) => get("x/work", {}, signal), [admitted], 3000);
+  const { data: paused, again: pausesAgain } = useLoad((signal) => get("x/dispatch", {}, signal), [admitted], 3000);
   return html`
-    <div class="heading"><h1>Work</h1><span class="faint">Of all runs</span>${work ? html`<span class="live"><i class=${error ? "off" : ""} />${error ? "not up to date" : "live"}</span>` : null}</div>
+    <div class="heading"><h1>Work</h1><span class="faint">Of all runs</span>${work ? html`<span class="live"><i class=${error ? "off" : ""} />${error ? "not up to date" : "live"}</span>` : null}<span class="gap" /><${Acts} of="work" object=${{}} after=${pausesAgain} /></div>
+    ${paused?.pauses.length ? html`<ul class="cards pauses">${paused.pauses.map((pause) => html`<${Pause} key=${JSON.stringify(pause.scope)} pause=${pause} after=${pausesAgain} />`)}</ul>` : null}
     ${error ? html`<${Problem} error=${error} again=${again} what="The overview" />` : null}
     ${work ? html`<${Overview} work=${work} />` : error ? null : html`<${Skeleton} rows=${8} />`}`;
 }
+
+const Pause = ({ pause, after }) => html`
+  <li class="why t-attention"><${Icon} state="held" /><div><p class="sentence">Dispatch is paused for ${pause.scope.kind === "all" ? "everything" : html`${words(pause.scope.kind)} <code>${nameOf(pause.scope)}</code>`}.</p>
+    <p class="faint">${pause.reason} · by ${pause.by.principal?.subject ?? words(pause.by.kind)} · since <${Time} at=${pause.since} /></p></div>
+    <${Acts} of="pause" object=${pause} after=${after} /></li>`;
 
 const Tile = ({ name, value, children, tone = "" }) => html`
   <div class="tile ${tone}"><span>${name}</span><b class="digits">${count(value)}</b><small>${children ?? " "}</small></div>`;
