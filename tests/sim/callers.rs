@@ -68,6 +68,18 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
                 });
             }
         }
+        ActionKind::Freeze(time) => {
+            let Some(process) = world.process() else { return };
+            world.count("process frozen");
+            process.life.freeze();
+            let shared = Arc::clone(world);
+            spawn(world, async move {
+                shared.clock.sleep(time).await;
+                shared.trace("a frozen process is thawed");
+                process.life.thaw();
+                Ok(())
+            });
+        }
         ActionKind::ClockSet(by_millis) => {
             world.count(if by_millis < 0 { "clock set back" } else { "clock set forward" });
             world.clock.set(by_millis);

@@ -39,14 +39,36 @@ fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
     &world.scenario.plans[at as usize]
 }
 
+/// Now and then one of several processes is frozen just before it sends a call.
+async fn freeze_before_sending(world: &Arc<World>, life: &Arc<Life>) {
+    if world.scenario.replicas > 1 && !world.is_calm() && world.one_in(25) {
+        world.count("process frozen");
+        life.freeze();
+        let (shared, frozen) = (Arc::clone(world), Arc::clone(life));
+        world.tasks.spawn("thaws a process", async move {
+            shared.clock.sleep(Duration::from_secs(14)).await;
+            frozen.thaw();
+        });
+    }
+    life.gate().await;
+}
+
 /// Checks that a call is for a committed, current attempt that the caller has claimed.
-fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
+/// (What a frozen process sends when it is thawed, others may have taken over.)
+fn check_call(world: &World, life: &Life, node: &NodeRunId, owner: &WorkerId) {
     let Some(record) = world.node(node) else {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
     };
     let wake = record.wake.as_ref();
     let ours = wake.is_some_and(|wake| wake.job == Job::Deadline && wake.claimed_by.as_ref() == Some(owner));
     if record.node.state != NodeRunState::Running || !ours {
+        if life.was_frozen() {
+            return world.is_sent_late(node);
+        }
+        if world.scenario.replicas > 1 && wake.is_some_and(|wake| wake.job == Job::CancelExecutor) {
+            // Another process has ended the node, and tells its executor again.
+            return world.count("call sent after an end elsewhere");
+        }
         let what = format!("{node} is {}, {wake:?}", record.node.state);
         world.violated("an executor is called for what is committed", what);
     }
@@ -54,12 +76,15 @@ fn check_call(world: &World, node: &NodeRunId, owner: &WorkerId) {
 
 /// Delays a call, as a token request or a connection does. When the call is sent, no
 /// caller may have been answered that its node is over.
-async fn delay_before_sending(world: &World, run: &RunId, node: &NodeRunId) {
+async fn delay_before_sending(world: &World, life: &Life, run: &RunId, node: &NodeRunId) {
     if !world.is_calm() && world.one_in(6) {
         world.count("call waits for its token");
         world.clock.sleep(Duration::from_millis(1_500)).await;
     }
     if world.is_promised_over(run, node) {
+        if life.was_frozen() {
+            return world.is_sent_late(node);
+        }
         world.violated("no call is sent after the end of its node was answered", node);
     }
 }
@@ -303,10 +328,10 @@ impl AtomicExecutor for AtomicRole {
         request: &AtomicExecuteRequest,
         _: &Permit,
     ) -> Result<AtomicExecuteResult, CallError> {
-        self.life.gate().await;
         let world = &self.world;
-        check_call(world, &request.node_run_id, &self.owner);
-        delay_before_sending(world, &request.run_id, &request.node_run_id).await;
+        freeze_before_sending(world, &self.life).await;
+        check_call(world, &self.life, &request.node_run_id, &self.owner);
+        delay_before_sending(world, &self.life, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
         reachable(world, Service::AtomicExecutor, self.member)?;
         let nth = world.ledger().called(&request.node_run_id);

@@ -15,13 +15,13 @@ mod fail_points;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use jarvis_run_coordinator::{
     journal::{
-        ClaimFilter, Journal, JournalError, OpenError, OutboxId, Parked,
+        ClaimFilter, Heartbeats, Journal, JournalError, OpenError, OutboxId, Parked, Workers,
         intercept::{Intercepted, Interceptor},
         sqlite::SqliteJournal,
     },
@@ -41,6 +41,8 @@ pub struct SimJournal {
     world: Arc<World>,
     life: Arc<Life>,
     inner: SqliteJournal,
+    /// The worker that this process has registered.
+    worker: OnceLock<WorkerId>,
     /// The fault of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
     /// The records that were read, for the sabotage of a stale cache.
@@ -58,8 +60,18 @@ impl SimJournal {
         let commits =
             Commits { world: Arc::clone(&world), life: Arc::clone(&life), next: Arc::clone(&next_commit) };
         let log = world.story.logger(&world.clock, "journal");
-        let inner = world.journal.open(false, commits, &log)?;
-        Ok(Intercepted(Self { world, life, inner, next_commit, old: Mutex::default() }))
+        let inner = match world.scenario.replicas {
+            1 => world.journal.open(false, commits, &log)?,
+            _ => world.journal.open_shared(false, commits, &log)?,
+        };
+        Ok(Intercepted(Self {
+            world,
+            life,
+            inner,
+            worker: OnceLock::new(),
+            next_commit,
+            old: Mutex::default(),
+        }))
     }
 
     async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
@@ -83,7 +95,11 @@ impl SimJournal {
         }
         let description = describe(&change);
         let written = change.clone();
+        let was_dead = self.is_dead().await;
         let done = self.inner.commit(change).await;
+        if was_dead && done.is_ok() {
+            world.violated("a worker that was declared dead writes nothing", &description);
+        }
         world.trace(format_args!("commit {description}: {}", if done.is_ok() { "done" } else { "refused" }));
         if done == Err(JournalError::Conflict) {
             world.count("conflict");
@@ -93,6 +109,13 @@ impl SimJournal {
             written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
         }
         done
+    }
+
+    /// Whether the worker of this process was declared dead.
+    async fn is_dead(&self) -> bool {
+        let Some(worker) = self.worker.get() else { return false };
+        let alive = self.inner.heartbeats().await.unwrap_or_default();
+        !alive.iter().any(|beats| beats.worker == *worker)
     }
 
     /// The old record of a node, under the sabotage of a stale cache.
@@ -269,6 +292,43 @@ impl Interceptor for SimJournal {
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
         self.world.trace(format_args!("park {item:?}"));
         self.write("park", || self.inner.park(item.clone())).await
+    }
+
+    async fn register_worker(&self, worker: &WorkerId) -> Result<(), JournalError> {
+        let _first = self.worker.set(worker.clone());
+        if self.world.is_sabotaged(Sabotage::IgnoresItsFence) {
+            // Through another handle: this one writes in no one's name.
+            let log = self.world.story.logger(&self.world.clock, "journal");
+            let other = self.world.journal.open_shared(false, (), &log).expect("memory does not fail");
+            return other.register_worker(worker).await;
+        }
+        self.write("register_worker", || self.inner.register_worker(worker)).await
+    }
+
+    async fn beat(&self, worker: &WorkerId) -> Result<(), JournalError> {
+        let beaten = self.write("beat", || self.inner.beat(worker)).await;
+        let is_ignored = self.world.is_sabotaged(Sabotage::IgnoresItsFence);
+        if is_ignored && beaten == Err(JournalError::Fenced) { Ok(()) } else { beaten }
+    }
+
+    async fn heartbeats(&self) -> Result<Vec<Heartbeats>, JournalError> {
+        let mut found = self.read("heartbeats", self.inner.heartbeats()).await?;
+        if self.world.is_sabotaged(Sabotage::DeclaresTheLivingDead) {
+            // As a look would be that never gets anything new.
+            found.iter_mut().for_each(|beats| beats.count = 0);
+        }
+        Ok(found)
+    }
+
+    async fn declare_dead(&self, seen: &Heartbeats) -> Result<bool, JournalError> {
+        let mut seen = seen.clone();
+        if self.world.is_sabotaged(Sabotage::DeclaresTheLivingDead)
+            && let Some(now) =
+                self.inner.heartbeats().await?.into_iter().find(|beats| beats.worker == seen.worker)
+        {
+            seen = now;
+        }
+        self.write("declare_dead", || self.inner.declare_dead(&seen)).await
     }
 
     async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {

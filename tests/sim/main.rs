@@ -25,6 +25,7 @@
 //! | `SIM_SEEDS` | the number of seeds (300) |
 //! | `SIM_FROM` | the first seed (1) |
 //! | `SIM_SEED` | this seed alone, with its story |
+//! | `SIM_SHRINK` | 0: a failing scenario is reported as it is |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
@@ -130,28 +131,51 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
+/// What must occur besides when several processes share the journal.
+const MUST_OCCUR_AMONG_REPLICAS: [&str; 4] = [
+    "call sent by a worker that was declared dead",
+    "conflict",
+    "process ended because it was declared dead",
+    "process frozen",
+];
+
+/// A world with one process, or with several that share the journal.
+type World = fn(Scenario) -> Scenario;
+const ALONE: World = |scenario| scenario;
+const AMONG_REPLICAS: World = Scenario::with_replicas;
+
 #[test]
 fn random_faults_lose_repeat_and_block_nothing() {
+    explore(ALONE, &MUST_OCCUR);
+}
+
+#[test]
+fn random_faults_among_replicas_lose_repeat_and_block_nothing() {
+    explore(AMONG_REPLICAS, &MUST_OCCUR_AMONG_REPLICAS);
+}
+
+fn explore(world: World, must_occur: &[&str]) {
     if let Some(seed) = setting("SIM_SEED") {
-        let outcome = run(Scenario::of(seed));
+        let outcome = run(world(Scenario::of(seed)));
         outcome.story.iter().for_each(|line| println!("{line}"));
         assert_eq!(outcome.violation, None, "seed {seed}");
         return;
     }
     let (from, seeds) = (setting("SIM_FROM").unwrap_or(1), setting("SIM_SEEDS").unwrap_or(300));
-    let counts = all(from..from + seeds, None).unwrap_or_else(|(seed, outcome)| report(seed, outcome));
+    let found = all(from..from + seeds, world, None);
+    let counts = found.unwrap_or_else(|(seed, outcome)| report(seed, world, outcome));
     println!("{seeds} seeds from {from}:");
     counts.iter().for_each(|(kind, count)| println!("{count:>9}  {kind}"));
     if seeds >= 300 {
-        let missing: Vec<_> = MUST_OCCUR.iter().filter(|kind| !counts.contains_key(**kind)).collect();
+        let missing: Vec<_> = must_occur.iter().filter(|kind| !counts.contains_key(**kind)).collect();
         assert!(missing.is_empty(), "what never occurred: {missing:?}");
     }
 }
 
 #[test]
 fn seed_reproduces_its_story() {
-    for seed in 1..=12 {
-        let (one, other) = (run(Scenario::of(seed)), run(Scenario::of(seed)));
+    for (seed, world) in (1..=12).flat_map(|seed| [(seed, ALONE), (seed, AMONG_REPLICAS)]) {
+        let (one, other) = (run(world(Scenario::of(seed))), run(world(Scenario::of(seed))));
         for (line, again) in one.story.iter().zip(&other.story) {
             assert_eq!(line, again, "seed {seed}");
         }
@@ -173,7 +197,21 @@ fn every_sabotage_is_found() {
         Sabotage::StaleCache,
         Sabotage::IgnoresSilence,
     ] {
-        let found = all(1..201, Some(sabotage));
+        let found = all(1..201, ALONE, Some(sabotage));
+        assert!(found.is_err(), "{sabotage:?} is not found");
+    }
+}
+
+#[test]
+fn every_sabotage_among_replicas_is_found() {
+    for sabotage in [
+        Sabotage::IgnoresItsFence,
+        Sabotage::DeclaresTheLivingDead,
+        Sabotage::KeepsClaimsOfDeadWorkers,
+        Sabotage::SplitsCommits,
+        Sabotage::StaleCache,
+    ] {
+        let found = all(1..201, AMONG_REPLICAS, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");
     }
 }
@@ -181,7 +219,7 @@ fn every_sabotage_is_found() {
 #[test]
 fn failing_scenario_is_shrunk_and_still_fails() {
     let sabotage = Some(Sabotage::SkipsCancels);
-    let Err((seed, outcome)) = all(1..201, sabotage) else { panic!("the sabotage is not found") };
+    let Err((seed, outcome)) = all(1..201, ALONE, sabotage) else { panic!("the sabotage is not found") };
     let (rule, _) = outcome.violation.expect("a violation");
     let whole = Scenario { sabotage, ..Scenario::of(seed) };
     let small = shrink::shrunk(whole.clone(), &rule);
@@ -192,6 +230,7 @@ fn failing_scenario_is_shrunk_and_still_fails() {
 /// Runs seeds until one fails, and counts what happened.
 fn all(
     seeds: std::ops::Range<u64>,
+    world: World,
     sabotage: Option<Sabotage>,
 ) -> Result<BTreeMap<&'static str, u64>, (u64, Outcome)> {
     let next = AtomicU64::new(seeds.start);
@@ -203,7 +242,7 @@ fn all(
             if seed >= seeds.end || world::lock(&failed).is_some() {
                 return;
             }
-            let outcome = run(Scenario { sabotage, ..Scenario::of(seed) });
+            let outcome = run(Scenario { sabotage, ..world(Scenario::of(seed)) });
             for (kind, count) in &outcome.counts {
                 *world::lock(&counts).entry(*kind).or_default() += count;
             }
@@ -227,11 +266,13 @@ fn all(
 }
 
 /// Reports a failing seed: the smallest scenario that fails, and how to replay it.
-fn report(seed: u64, outcome: Outcome) -> ! {
+fn report(seed: u64, world: World, outcome: Outcome) -> ! {
     let (rule, what) = outcome.violation.expect("a violation");
-    let small = shrink::shrunk(Scenario::of(seed), &rule);
+    let whole = world(Scenario::of(seed));
+    let small = if setting("SIM_SHRINK") == Some(0) { whole } else { shrink::shrunk(whole, &rule) };
     let again = run(small.clone());
     println!("seed {seed} violates \"{rule}\": {what}\n\nthe smallest scenario that does:\n{small}\n");
     again.story.iter().for_each(|line| println!("{line}"));
-    panic!("seed {seed} violates \"{rule}\": {what}\nreplay: cargo xtask sim --seed {seed}");
+    let among = if small.replicas == 1 { "" } else { " --replicas" };
+    panic!("seed {seed} violates \"{rule}\": {what}\nreplay: cargo xtask sim --seed {seed}{among}");
 }

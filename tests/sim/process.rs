@@ -42,12 +42,12 @@ use jarvis_run_coordinator::{
     types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     executors::{AtomicRole, CompositeRole},
     journal::SimJournal,
-    scenario::Sabotage,
     services::Services,
     world::World,
 };
@@ -66,11 +66,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The silence after which a composite's executor counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(8);
 
-/// Whether a process lives.
+/// Whether a process lives, or stands still as after a SIGSTOP.
 #[derive(Default)]
 pub struct Life {
     over: AtomicBool,
     died: CancellationToken,
+    frozen: AtomicBool,
+    /// (A watch channel wakes those that wait in a random order.)
+    thawed: Notify,
+    was_frozen: AtomicBool,
 }
 
 impl Life {
@@ -87,8 +91,28 @@ impl Life {
         self.died.cancelled().await;
     }
 
-    /// Returns at once while the process lives, and never afterwards.
+    /// Freezes the process: it does nothing until it is thawed, and notices nothing.
+    pub fn freeze(&self) {
+        self.was_frozen.store(true, Ordering::SeqCst);
+        self.frozen.store(true, Ordering::SeqCst);
+    }
+
+    pub fn thaw(&self) {
+        self.frozen.store(false, Ordering::SeqCst);
+        self.thawed.notify_waiters();
+    }
+
+    /// Whether it was frozen: then it may act on what it had decided before.
+    pub fn was_frozen(&self) -> bool {
+        self.was_frozen.load(Ordering::SeqCst)
+    }
+
+    /// Returns at once while the process lives, later while it is frozen, and never
+    /// after its end.
     pub async fn gate(&self) {
+        while self.frozen.load(Ordering::SeqCst) {
+            self.thawed.notified().await;
+        }
         if self.is_over() {
             std::future::pending().await
         }
@@ -104,11 +128,16 @@ pub struct Process {
     pub up_since: Duration,
     journal: Arc<dyn Journal>,
     tasks: TaskSet,
+    beats: TaskSet,
 }
 
 impl Process {
     /// Starts a process; `None` if the start failed.
-    async fn start(world: &Arc<World>, life: &Arc<Life>, tasks: &TaskSet) -> Option<Arc<Self>> {
+    async fn start(
+        world: &Arc<World>,
+        life: &Arc<Life>,
+        (tasks, beats): (&TaskSet, &TaskSet),
+    ) -> Option<Arc<Self>> {
         let journal: Arc<dyn Journal> =
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
@@ -154,7 +183,7 @@ impl Process {
                 max_retries: 4,
                 node_timeout: NODE_TIMEOUT,
                 run_timeout: RUN_TIMEOUT,
-                composite_silence: Some(SILENCE).filter(|_| !world.is_sabotaged(Sabotage::IgnoresSilence)),
+                composite_silence: Some(SILENCE).filter(|_| world.watches_silence()),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
                 gates: Gates {
@@ -209,6 +238,7 @@ impl Process {
             assignment_tokens: None,
             auto_dispatch: true,
             tasks: tasks.clone(),
+            beats: beats.clone(),
             metrics: Metrics::new(),
             log,
         })
@@ -221,7 +251,7 @@ impl Process {
                 return None;
             }
         }
-        let (life, tasks) = (Arc::clone(life), tasks.clone());
+        let (life, tasks, beats) = (Arc::clone(life), tasks.clone(), beats.clone());
         Some(Arc::new(Self {
             life,
             coordinator,
@@ -231,6 +261,7 @@ impl Process {
             up_since: world.clock.elapsed(),
             journal,
             tasks,
+            beats,
         }))
     }
 
@@ -238,7 +269,7 @@ impl Process {
     /// over.
     pub async fn drain(self: &Arc<Self>, world: &Arc<World>) {
         world.trace("the process is drained");
-        world.set_process(None);
+        world.gone(&self.life);
         self.tasks.stopping().cancel();
         let stopped = within(&*world.clock, STOP_WITHIN, self.tasks.stop()).await;
         if stopped.is_none() {
@@ -251,29 +282,42 @@ impl Process {
             self.journal.release_claims(self.queue.worker(), self.clock.now()),
         )
         .await;
+        self.beats.cut_off().await;
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();
     }
 }
 
-/// Starts a process whenever there is none.
+/// Starts a process whenever this one of the replicas is gone.
 pub async fn keep_up(world: Arc<World>) {
     loop {
         let life = Arc::new(Life::default());
         let tasks = TaskSet::new(world.story.logger(&world.clock, "coordinator").new(o!()));
+        let beats = tasks.beside(world.story.logger(&world.clock, "heartbeat").new(o!()));
         let started = tokio::select! {
             biased;
             () = life.died() => None,
-            process = Process::start(&world, &life, &tasks) => process,
+            process = Process::start(&world, &life, (&tasks, &beats)) => process,
         };
         if let Some(process) = started {
-            world.set_process(Some(process));
-            life.died().await;
-            world.set_process(None);
+            world.is_up(process);
+            tokio::select! {
+                biased;
+                () = life.died() => {}
+                // As `serve` does: the process ends.
+                why = tasks.fatal().declared() => {
+                    world.trace(format_args!("fatal: {why}"));
+                    world.count("process ended because it was declared dead");
+                    if !life.was_frozen() {
+                        world.violated("the living are not declared dead", why);
+                    }
+                }
+            }
+            world.gone(&life);
         }
         life.end();
         world.trace("the process is gone");
-        tasks.cut_off().await;
+        tokio::join!(tasks.cut_off(), beats.cut_off());
         // A restart takes a moment.
         let pause = if world.one_in(5) { 3_000 } else { 50 };
         world.clock.sleep(Duration::from_millis(pause)).await;

@@ -44,7 +44,7 @@ pub fn run(scenario: Scenario) -> Outcome {
         let world = World::new(scenario);
         play(&world, &idle).await;
         // Breaks the reference cycle of world and process.
-        world.set_process(None);
+        world.processes().iter().for_each(|process| world.gone(&process.life));
         Arc::clone(&world.story)
     });
     drop(runtime);
@@ -55,7 +55,9 @@ pub fn run(scenario: Scenario) -> Outcome {
 }
 
 async fn play(world: &Arc<World>, idle: &Idle) {
-    world.tasks.spawn("starts processes", process::keep_up(Arc::clone(world)));
+    for _ in 0..world.scenario.replicas {
+        world.tasks.spawn("starts processes", process::keep_up(Arc::clone(world)));
+    }
     let abandoned = Abandoned::default();
     let mut actions = world.scenario.actions.iter().peekable();
     for _ in 0..STEPS {

@@ -31,6 +31,8 @@ pub struct Scenario {
     /// How long nodes wait for approvals. `None`: they fail.
     pub approvals_wait: Option<Duration>,
     pub sabotage: Option<Sabotage>,
+    /// The number of processes that share the journal.
+    pub replicas: u32,
 }
 
 /// A deliberate bug, which the checks must find.
@@ -54,6 +56,10 @@ pub enum Sabotage {
     StaleCache,
     /// Silent composites are waited for until their deadline.
     IgnoresSilence,
+    /// Workers go on after they were declared dead.
+    IgnoresItsFence,
+    /// Workers are declared dead although they have beaten since.
+    DeclaresTheLivingDead,
 }
 
 /// What becomes of a node: an atomic node has executions, a composite has begins and
@@ -140,6 +146,8 @@ pub enum ActionKind {
     Crash,
     /// The process is drained.
     Drain,
+    /// A process stands still for this time, as after a SIGSTOP.
+    Freeze(Duration),
     /// The wall clock is stepped by this number of milliseconds.
     ClockSet(i64),
     /// The composite executor restarts and loses its state.
@@ -241,6 +249,7 @@ impl Scenario {
             | ActionKind::Follow { .. }
             | ActionKind::Crash
             | ActionKind::Drain
+            | ActionKind::Freeze(_)
             | ActionKind::ClockSet(_)
             | ActionKind::ExecutorRestart
             | ActionKind::ExecutorsDown(_)

@@ -1,7 +1,7 @@
 //! The checks: each run after each commit, by itself and against its earlier state; and
 //! every answer that a caller got.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jarvis_run_coordinator::{
     engine::lifecycle,
@@ -17,7 +17,8 @@ use jarvis_run_coordinator::{
 #[derive(Default)]
 pub struct Watch {
     runs: BTreeMap<RunId, Arc<Whole>>,
-    pub promises: Vec<Promise>,
+    /// With the times at which they were made.
+    promises: Vec<(Duration, Promise)>,
     /// The number of parked items at the last check.
     pub parked: usize,
 }
@@ -26,6 +27,15 @@ pub struct Watch {
 pub type Broken = (String, String);
 
 impl Watch {
+    pub fn promised(&mut self, at: Duration, promise: Promise) {
+        self.promises.push((at, promise));
+    }
+
+    /// The promises that were made by then.
+    pub fn promises_until(&self, until: Duration) -> impl Iterator<Item = &Promise> {
+        self.promises.iter().filter(move |(at, _)| *at <= until).map(|(_, promise)| promise)
+    }
+
     /// The violations of the runs that have changed since the last check.
     pub fn look(&mut self, journal: &Snapshot) -> Vec<Broken> {
         let mut broken = Vec::new();

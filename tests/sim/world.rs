@@ -6,7 +6,7 @@ mod rules;
 mod story;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -23,7 +23,13 @@ use self::{
     faults::{Counters, Troubles},
     story::{SimIds, Story},
 };
-use crate::{clock::SimClock, executors::Ledger, process::Process, scenario::Scenario, watch::Watch};
+use crate::{
+    clock::SimClock,
+    executors::Ledger,
+    process::{Life, Process},
+    scenario::{Sabotage, Scenario},
+    watch::Watch,
+};
 
 /// The shared state of one simulation.
 pub struct World {
@@ -34,7 +40,7 @@ pub struct World {
     pub tasks: TaskSet,
     pub ids: Arc<SimIds>,
     pub story: Arc<Story>,
-    up: Mutex<Option<Arc<Process>>>,
+    up: Mutex<Vec<Arc<Process>>>,
     watch: Mutex<Watch>,
     ledger: Mutex<Ledger>,
     chance: Mutex<Chance>,
@@ -42,6 +48,11 @@ pub struct World {
     troubles: Mutex<Troubles>,
     /// The due work that no worker has taken up, and since when.
     waiting: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
+    /// The claims of workers that are not up, and since when.
+    orphans: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
+    /// The nodes of calls that a process sent when it was thawed, although others had
+    /// taken over.
+    sent_late: Mutex<BTreeSet<NodeRunId>>,
 }
 
 /// Why a call to the coordinator failed.
@@ -82,6 +93,8 @@ impl World {
             counters: Mutex::default(),
             troubles: Mutex::default(),
             waiting: Mutex::default(),
+            orphans: Mutex::default(),
+            sent_late: Mutex::default(),
         })
     }
 
@@ -104,12 +117,34 @@ impl World {
 
     // ---- the process ----
 
+    /// One of the processes that are up.
     pub fn process(&self) -> Option<Arc<Process>> {
+        let up = lock(&self.up);
+        match up.len() {
+            0 => None,
+            1 => up.first().cloned(),
+            many => up.get(lock(&self.chance).below(many as u64) as usize).cloned(),
+        }
+    }
+
+    /// All processes that are up.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
         lock(&self.up).clone()
     }
 
-    pub fn set_process(&self, process: Option<Arc<Process>>) {
-        *lock(&self.up) = process;
+    pub fn is_up(&self, process: Arc<Process>) {
+        lock(&self.up).push(process);
+    }
+
+    /// The process with this life is not up any more.
+    pub fn gone(&self, life: &Arc<Life>) {
+        lock(&self.up).retain(|process| !Arc::ptr_eq(&process.life, life));
+    }
+
+    /// Whether composites whose executors are silent are begun again. What keeps them
+    /// is known to the process that hears it, so several processes do not.
+    pub fn watches_silence(&self) -> bool {
+        self.scenario.replicas == 1 && !self.is_sabotaged(Sabotage::IgnoresSilence)
     }
 
     /// Calls the coordinator, as a caller on the network does.

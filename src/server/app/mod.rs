@@ -103,6 +103,8 @@ pub struct Server {
     outbox_tasks: TaskSet,
     /// Stopped after that: until then spans may end.
     trace_tasks: TaskSet,
+    /// The heartbeats, which end when the claims are released.
+    beats: TaskSet,
     journal: Arc<dyn Journal>,
     journal_fatal: Fatal,
     clock: Arc<dyn Clock>,

@@ -179,6 +179,7 @@ impl Startup<'_> {
         if owing == Owing::Everything {
             dispatch_status.set_outbox_without_stores();
         }
+        let beats = tasks.beside(self.component("heartbeat"));
         let dispatcher = Dispatcher::take_over(dispatch::Parts {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
@@ -189,6 +190,7 @@ impl Startup<'_> {
             assignment_tokens,
             auto_dispatch: settings.auto_dispatch,
             tasks: tasks.clone(),
+            beats: beats.clone(),
             metrics: metrics.clone(),
             log: self.component("dispatch"),
         })
@@ -269,6 +271,7 @@ impl Startup<'_> {
             tasks: tasks.clone(),
             outbox_tasks: outbox_tasks.clone(),
             trace_tasks: trace_tasks.clone(),
+            beats,
             journal,
             journal_fatal,
             clock,

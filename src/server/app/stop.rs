@@ -30,6 +30,7 @@ impl Server {
             tasks,
             outbox_tasks,
             trace_tasks,
+            beats,
             journal,
             journal_fatal: _,
             clock,
@@ -65,6 +66,7 @@ impl Server {
             if let Err(failure) = journal.release_claims(&worker, clock.now()).await {
                 warn!(log, "could not release claims: the next start takes them over"; "error" => %failure);
             }
+            beats.cut_off().await;
             // Closing joins the journal's thread, which may wait for the disk.
             let closing = tokio::task::spawn_blocking(move || drop(journal));
             if let Err(failure) = closing.await {

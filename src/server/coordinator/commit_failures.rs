@@ -8,11 +8,7 @@
 use slog::{debug, error};
 
 use super::{committer::Committer, error::CoordinatorError};
-use crate::{events::Newest, health::WriteFailure, journal::JournalError, time::Timestamp, types::NodeRunId};
-
-/// The embedded journal has one process at a time: its worker is alive until the
-/// next process opens the journal.
-pub(crate) const ALIVE_FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
+use crate::{events::Newest, health::WriteFailure, journal::JournalError, types::NodeRunId};
 
 impl Committer {
     /// Notes what a failed commit, which would have ended these nodes, says
@@ -22,6 +18,8 @@ impl Committer {
         let (is_news, doubt) = match &failure {
             // The journal has refused it, and has logged that.
             JournalError::Conflict | JournalError::Reserved => (false, false),
+            // Nothing was written, and nothing will be: this process ends.
+            JournalError::Fenced => (true, false),
             // Nothing was written, and only this record is affected.
             JournalError::TooBig(_) => (true, false),
             JournalError::Full(_) => (self.health.not_written(WriteFailure::Full, now), true),
@@ -51,9 +49,7 @@ impl Committer {
     pub(crate) async fn journal_probe(&self) {
         let (health, journal) = (&self.health, &self.journal);
         let now = self.clock.now();
-        if health.is_write_probe_due(now)
-            && journal.renew_worker(self.queue.worker(), ALIVE_FOREVER).await.is_ok()
-        {
+        if health.is_write_probe_due(now) && journal.beat(self.queue.worker()).await.is_ok() {
             health.written();
         }
         if health.is_read_probe_due(now) && journal.wake_next(now).await.is_ok() {
@@ -84,6 +80,15 @@ impl Committer {
                 }
             }
         }
+        if let Err(failure) = self.announce_followed().await {
+            self.health.doubt(Vec::new());
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    /// Announces to the followers of runs what the journal says about them.
+    pub(crate) async fn announce_followed(&self) -> Result<(), JournalError> {
         let hub = &self.events.hub;
         for run in hub.followed_runs() {
             match self.journal.run_fetch(&run).await {
@@ -91,11 +96,9 @@ impl Committer {
                     hub.publish(&run, Newest::from(&found));
                     hub.nodes_ended(&run);
                 }
-                Ok(None) => {}
-                Err(failure) => {
-                    self.health.doubt(Vec::new());
-                    return Err(failure);
-                }
+                // The reader of its events meets the damage, too.
+                Ok(None) | Err(JournalError::Damaged(_)) => {}
+                Err(failure) => return Err(failure),
             }
         }
         Ok(())

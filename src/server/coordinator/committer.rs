@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use slog::{Logger, info, warn};
+use slog::{Logger, debug, info};
 
 use super::{
     audit_trail::AuditTrail,
@@ -36,16 +36,18 @@ use crate::{
     outbox::Outbox,
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
     redact::Redactor,
-    time::{Clock, Timestamp},
+    time::{Clock, Timestamp, backoff},
     traces::{RequestScope, Traces},
     types::{NodeRunId, RunId},
     webhooks::Webhooks,
 };
 
-/// Maximum number of times that a command is decided again because another
-/// process keeps changing what it reads. Within one process the run's lock
-/// prevents that.
-const CONFLICTS: u32 = 16;
+/// For how long a command is decided again because another process keeps changing
+/// what it reads. Within one process the run's lock prevents that.
+const CONFLICTS_WITHIN: Duration = Duration::from_secs(5);
+/// Backoff between these decisions.
+const CONFLICT_BASE: Duration = Duration::from_millis(4);
+const CONFLICT_CAP: Duration = Duration::from_millis(250);
 
 /// Upper bound on the claim loop's polling interval. The loop must be notified
 /// of what is due sooner.
@@ -136,11 +138,18 @@ impl Committer {
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
         let _locked = self.locks.lock(run).await;
-        let mut conflicts = 0;
+        let (mut conflicts, first) = (0, self.clock.now());
         loop {
             let now = self.clock.now();
             let cx = Cx { rules: &self.rules, cause, claim: self.queue.claim_unbounded(), now };
-            let Decision { changes, answer } = decide(cx).await?;
+            let may_repeat = now.since(first) < CONFLICTS_WITHIN;
+            let Decision { changes, answer } = match decide(cx).await {
+                Err(CoordinatorError::Journal(JournalError::Conflict)) if may_repeat => {
+                    self.conflict(run, &mut conflicts).await;
+                    continue;
+                }
+                decided => decided?,
+            };
             let Some(mut changes) = changes else { return Ok((answer, None)) };
             if self.journal.wants_notices() {
                 changes.notices = changes.to_report();
@@ -158,14 +167,18 @@ impl Committer {
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
-                Err(JournalError::Conflict) if conflicts < CONFLICTS => {
-                    conflicts += 1;
-                    warn!(self.log, "decided on stale records, deciding again"; "run_id" => %run,
-                        "conflicts" => conflicts);
-                }
+                Err(JournalError::Conflict) if may_repeat => self.conflict(run, &mut conflicts).await,
                 Err(failure) => return Err(self.commit_failed(failure, announcement.ended)),
             }
         }
+    }
+
+    /// Waits before a command is decided again, because another process was faster.
+    async fn conflict(&self, run: &RunId, conflicts: &mut u32) {
+        debug!(self.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => *conflicts);
+        let salt = self.queue.worker().as_str();
+        self.clock.sleep(backoff(*conflicts, CONFLICT_BASE, CONFLICT_CAP, salt)).await;
+        *conflicts += 1;
     }
 
     fn announcement(&self, changes: &ChangeSet, now: Timestamp) -> Announcement {
@@ -242,6 +255,7 @@ fn result_name<T>(committed: &Result<T, JournalError>) -> &'static str {
     match committed {
         Ok(_) => "ok",
         Err(JournalError::Conflict) => "conflict",
+        Err(JournalError::Fenced) => "fenced",
         Err(JournalError::Full(_) | JournalError::Reserved) => "full",
         Err(JournalError::TooBig(_)) => "too_big",
         Err(JournalError::Failed(_) | JournalError::Damaged(_)) => "failed",

@@ -145,6 +145,7 @@ fn journal_message(error: &JournalError) -> &'static str {
         JournalError::Full(_) => "The journal is full",
         JournalError::Reserved => "The journal is nearly full: new work is refused, running work can finish",
         JournalError::Conflict
+        | JournalError::Fenced
         | JournalError::Failed(_)
         | JournalError::TooBig(_)
         | JournalError::Damaged(_) => "The journal is unavailable",

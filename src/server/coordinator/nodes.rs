@@ -125,7 +125,7 @@ impl Coordinator {
             .request(Cause::asked(caller.actor(), operation), &run_id, |cx| async move {
                 let node = committer.node_fetch_bare(node).await?;
                 committer.assignment_recheck(caller, operation, &node).await?;
-                let run = committer.run_fetch(&node.node.run_id).await?;
+                let run = committer.run_of(&node).await?;
                 let abort = match target {
                     Some(target) => committer.abort_of(&node, target).await?,
                     None => None,

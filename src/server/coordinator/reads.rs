@@ -1,5 +1,9 @@
 //! What the coordinator reads to decide: each failed read goes into the journal's
 //! health.
+//!
+//! **Invariant:** a run is never newer than what is read with it of its nodes: each
+//! decision that changes what others depend on writes the run, so that one which was
+//! made on an older run is a conflict.
 
 use slog::error;
 
@@ -63,9 +67,19 @@ impl Committer {
         self.view_of(self.node_fetch_bare(node).await?).await
     }
 
+    /// The run of a node that was read before. With other processes, the node may have
+    /// changed since, and is then older than its run: a conflict, and all is read again.
+    pub(super) async fn run_of(&self, node: &NodeRecord) -> Result<RunRecord, CoordinatorError> {
+        let run = self.run_fetch(&node.node.run_id).await?;
+        if self.journal.is_shared() && self.head_fetch(node.id()).await?.version != node.version {
+            return Err(JournalError::Conflict.into());
+        }
+        Ok(run)
+    }
+
     /// Adds to a node what else a decision about it needs.
     pub(super) async fn view_of(&self, node: NodeRecord) -> Result<NodeView, CoordinatorError> {
-        let run = self.run_fetch(&node.node.run_id).await?;
+        let run = self.run_of(&node).await?;
         let live_below = if node.children > 0 && !node.is_terminal() {
             self.journal.nodes_live(run.id(), Some(&node.path)).await?
         } else {
@@ -119,6 +133,7 @@ impl Committer {
             JournalError::Failed(_) => self.health.not_read(now),
             // A read does not fail like this.
             JournalError::Conflict
+            | JournalError::Fenced
             | JournalError::Full(_)
             | JournalError::Reserved
             | JournalError::TooBig(_) => {}

@@ -40,9 +40,12 @@ impl Dispatcher {
 
     /// Claims what is due now, lane by lane. Returns how long to wait for more.
     async fn claim_due(&self) -> Result<Duration, JournalError> {
-        let Parts { journal, clock, tasks, .. } = &self.parts;
+        let Parts { journal, clock, queue, tasks, .. } = &self.parts;
         loop {
             let now = clock.now();
+            if !queue.lease().holds(now) {
+                return Ok(CLAIM_WITHIN);
+            }
             let mut may_be_more = self.resume_set_aside(now).await?;
             for lane in Lane::ALL {
                 if tasks.stopping().is_cancelled() {

@@ -94,9 +94,12 @@ impl Dispatcher {
                 SlotWait::Expired => return attempts.expire(job, WaitsFor::Slot).await,
             }
         };
+        self.may_begin()?;
         let binding = Ok(gate.binding(slot.member()).clone());
         let choice = Choice { resolved, binding, member: gate.name_of(slot.member()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
+        // The commit may have taken long. Nothing was sent: the attempt is lost.
+        self.may_begin()?;
         let attempt = assignment.attempt;
         let node_type = assignment.node.node_type_ref.clone();
         job.attempt_started(attempt.started_at);

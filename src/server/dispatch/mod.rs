@@ -20,6 +20,8 @@
 //!   which member a node may go to, or may be at; `slots`: the choice among them,
 //!   and how many calls may be under way.
 //! - `sweep`, `poison`: jobs that failed.
+//! - `heartbeat`, `news`: the other processes, if several share the journal: which of
+//!   them live, and what they have done.
 //!
 //! **Architecture invariants.** An executor is called only after the commit that
 //! says so, and not after a caller was answered that the node has ended: the
@@ -32,6 +34,8 @@ mod claim;
 mod execute;
 mod executors;
 mod gate;
+mod heartbeat;
+mod news;
 mod outcome;
 mod poison;
 mod slots;
@@ -51,7 +55,7 @@ pub use gate::Names;
 use self::poison::{Failures, Item, is_damaged, is_poison};
 use crate::{
     auth::AssignmentTokens,
-    coordinator::{ALIVE_FOREVER, Attempts, ClaimedJob, CoordinatorError, WorkQueue},
+    coordinator::{Attempts, ClaimedJob, CoordinatorError, WorkQueue},
     health::DispatchStatus,
     journal::{Journal, JournalError, Parked},
     metrics::Metrics,
@@ -76,6 +80,8 @@ pub struct Parts {
     /// If off, nodes stay queued (contract §18).
     pub auto_dispatch: bool,
     pub tasks: TaskSet,
+    /// Where heartbeats go on until the claims are released.
+    pub beats: TaskSet,
     pub metrics: Metrics,
     pub log: Logger,
 }
@@ -106,7 +112,7 @@ impl Dispatcher {
     /// workers. No job starts before [`Dispatcher::begin`].
     pub async fn take_over(parts: Parts) -> Result<Arc<Self>, JournalError> {
         let Parts { journal, clock, queue, log, .. } = &parts;
-        journal.renew_worker(queue.worker(), ALIVE_FOREVER).await?;
+        journal.register_worker(queue.worker()).await?;
         let taken_over = journal.reap_dead_workers(clock.now()).await?;
         if taken_over > 0 {
             info!(log, "taking over jobs of a dead worker"; "jobs" => taken_over);
@@ -134,6 +140,13 @@ impl Dispatcher {
         tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
         let dispatcher = Arc::clone(self);
         tasks.supervise("sweep", Arc::clone(clock), move || Arc::clone(&dispatcher).sweep());
+        if self.parts.journal.is_shared() {
+            let dispatcher = Arc::clone(self);
+            tasks.supervise("news", Arc::clone(clock), move || Arc::clone(&dispatcher).news());
+            let dispatcher = Arc::clone(self);
+            let beats = &self.parts.beats;
+            beats.supervise("heartbeat", Arc::clone(clock), move || Arc::clone(&dispatcher).heartbeat());
+        }
     }
 
     /// Starts each job in a tokio task of its own.

@@ -120,7 +120,11 @@ pub(super) fn is_poison(error: &CoordinatorError) -> bool {
     match error {
         CoordinatorError::Journal(JournalError::Damaged(_) | JournalError::TooBig(_)) => true,
         CoordinatorError::Journal(
-            JournalError::Conflict | JournalError::Full(_) | JournalError::Reserved | JournalError::Failed(_),
+            JournalError::Conflict
+            | JournalError::Fenced
+            | JournalError::Full(_)
+            | JournalError::Reserved
+            | JournalError::Failed(_),
         )
         | CoordinatorError::NodeRegistryUnavailable { .. }
         | CoordinatorError::NodeRegistryForbidden { .. }

@@ -132,6 +132,7 @@ pub fn attempt_begin(view: NodeView, command: BeginAttempt, cx: Cx<'_>) -> Decis
     if run.hold.is_some() {
         return attempt_set_aside(&run, node, cx).answering(BeginOutcome::Superseded);
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let paid = match judged(&mut draft, &mut node, command) {
         Ok(Judged::Admitted(admitted)) => {

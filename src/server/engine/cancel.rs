@@ -42,6 +42,7 @@ pub fn run_cancel(run: RunRecord, live: Vec<NodeHead>, reason: Option<&str>, cx:
     if run.is_terminal() {
         return Decision::unchanged(run.run);
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::new(run, cx);
     draft.audited = Audited::run(match reason {
         Some(reason) => format!("live node runs: {}: {reason}", live.len()),
@@ -73,6 +74,7 @@ pub fn run_expire(
     }
     let at = live.iter().position(|head| head.node_run_id == run.run.root_node_run_id);
     let head = at.map(|at| live.remove(at));
+    let cx = cx.not_before(&run);
     let mut draft = Draft::new(run, cx);
     match (head, root) {
         (Some(_), Some(root)) => {
@@ -110,6 +112,7 @@ pub fn node_expire(view: NodeView, waits_for: WaitsFor, cx: Cx<'_>) -> Decision<
     if node.is_terminal() || !expired {
         return Decision::unchanged(());
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let end = overdue::node_end(&node, waits_for, cx.now);
     draft.end(node, live_below, end);

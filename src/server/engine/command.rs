@@ -19,6 +19,15 @@ pub struct Cx<'a> {
     pub now: Timestamp,
 }
 
+impl Cx<'_> {
+    /// The same, but not before the last change of the run: another process, whose clock
+    /// may be ahead, may have made it since `now` was asked for.
+    pub(super) fn not_before(self, run: &RunRecord) -> Self {
+        let now = run.changed_at.map_or(self.now, |changed_at| changed_at.max(self.now));
+        Self { now, ..self }
+    }
+}
+
 /// Why a decision is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause<'a> {

@@ -45,6 +45,7 @@ pub fn node_complete(
         error: completion.error,
         notify_executor,
     };
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     draft.audited = Audited::node(node.id(), state.to_string());
     if usage.is_some() {

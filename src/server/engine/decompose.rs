@@ -90,6 +90,7 @@ pub fn children_create(
 ) -> Result<Decision<Vec<NodeRun>>, Rejection> {
     let CreateChildren { mut parent, parent_facts, children } = command;
     parent_check(&run, &parent, parent.node.kind.or(parent_facts.kind))?;
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &parent, cx);
     learn(&draft.run, &mut parent, &parent_facts, cx.rules);
     let of_run = constraints::stored(draft.run.run.extensions.as_ref())?;

@@ -368,9 +368,10 @@ impl<'c> Draft<'c> {
         self.event_at(RunEventType::RunCompleted, root, [("state", state.to_string().into())], failing);
     }
 
-    pub(super) fn into_changes(self) -> ChangeSet {
+    pub(super) fn into_changes(mut self) -> ChangeSet {
         self.run_before.may_become(&self.run, self.events.len());
         let run_changed = self.run_changed || !self.events.is_empty() || self.run.version == 0;
+        self.run.changed_at = Some(self.cx.now);
         let audit = self.audited.record(self.run.id(), &self.events, self.cx);
         let empty = ChangeSet::new(self.run.id().clone(), self.cx.now);
         ChangeSet {

@@ -60,6 +60,7 @@ pub fn node_evaluate(
     abort: Option<Abort>,
     cx: Cx<'_>,
 ) -> Decision<()> {
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let status = report.evaluation_result.status;
     draft.event(RunEventType::NodeEvaluated, Some(&node), JsonObject::of(&report.evaluation_result));

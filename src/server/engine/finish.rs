@@ -36,6 +36,7 @@ pub fn attempt_finish(
         return late(view, attempt, result, cx);
     }
     let NodeView { run, mut node, live_below, payers } = view;
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let end = match result {
         // Recorded before, by a commit whose response was lost.
@@ -102,6 +103,7 @@ fn late(view: NodeView, attempt: Attempt, result: AttemptResult, cx: Cx<'_>) -> 
         let record = attempt.record(node.id(), run.id(), outcome, cx.now);
         return Decision::commit(attempt_only(run.id(), record, cx), Applied::Late);
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     draft.attempt(&node, attempt, outcome);
     match spent {
@@ -148,6 +150,7 @@ pub fn attempt_lost(view: NodeView, cx: Cx<'_>) -> Decision<()> {
         return Decision::commit(node_only(&run, &before, node, cx), ());
     }
     let attempt = Attempt::of(&node, cx.now);
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     draft.attempt(&node, attempt, AttemptOutcome::Lost);
     if again {

@@ -37,6 +37,7 @@ pub fn attempt_hold(run: RunRecord, mut node: NodeRecord, at: Timestamp, cx: Cx<
     if node.waits.held_since.is_some() {
         return Decision::commit(node_only(&run, &before, node, cx), false);
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     node.waits.held_since = Some(cx.now);
     let facts = [

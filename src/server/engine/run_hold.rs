@@ -68,6 +68,7 @@ pub fn run_hold(
     if run.hold.as_ref() == Some(&hold) {
         return Ok(Decision::unchanged(HeldRun::of(&run)));
     }
+    let cx = cx.not_before(&run);
     let mut draft = Draft::new(run, cx);
     draft.audited = Audited::run(hold.reason.as_str());
     mark(&mut draft, Some(hold));
@@ -106,6 +107,7 @@ pub fn hold_elapsed(run: RunRecord, live: Vec<NodeHead>, cx: Cx<'_>) -> Decision
 }
 
 fn release(run: RunRecord, live: Vec<NodeHead>, reason: &str, cx: Cx<'_>) -> Decision<HeldRun> {
+    let cx = cx.not_before(&run);
     let mut draft = Draft::new(run, cx);
     draft.audited = Audited::run(reason);
     mark(&mut draft, None);

@@ -128,6 +128,7 @@ pub fn silence_check(view: NodeView, contact: Contact, cx: Cx<'_>) -> Decision<S
     }
     let now = cx.now;
     let attempt = Attempt::of(&node, now);
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     if node.children == 0 && !node.waits.restarted && cx.rules.max_retries > 0 {
         let error = silent(&node, contact.last, now);

@@ -167,6 +167,7 @@ pub fn run_start(command: &StartRun, cx: Cx<'_>) -> Decision<Run> {
         hold: None,
         rerun: rerun.as_ref().map(|(of, _)| of.clone()),
         attempts: 0,
+        changed_at: None,
         trace: trace.clone(),
     };
     let root = NodeRun {

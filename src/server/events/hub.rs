@@ -66,9 +66,11 @@ impl EventHub {
         }
     }
 
-    /// The runs that are followed.
+    /// The runs that are followed, in the order of their ids.
     pub fn followed_runs(&self) -> Vec<RunId> {
-        self.followed().keys().cloned().collect()
+        let mut runs: Vec<_> = self.followed().keys().cloned().collect();
+        runs.sort();
+        runs
     }
 
     /// The number of runs that are followed.

@@ -78,6 +78,7 @@ fn exported(run: &str, nodes: &[Node]) -> (String, String) {
         hold: None,
         rerun: None,
         attempts: 0,
+        changed_at: None,
         trace: None,
     };
     let mut file = Vec::new();

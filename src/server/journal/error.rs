@@ -6,6 +6,10 @@ pub enum JournalError {
     /// Another commit changed a row first: read again and decide again.
     #[error("a row changed since it was read")]
     Conflict,
+    /// The worker was declared dead by another: what it does is not valid any more.
+    /// Nothing was written.
+    #[error("this worker was declared dead by another, and may not write any more")]
+    Fenced,
     /// There is no room. Nothing was written.
     #[error("the journal is full: {0}")]
     Full(String),

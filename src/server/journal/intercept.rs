@@ -12,14 +12,15 @@
 //! only what it does. `faulty` is one, the simulator's journal is another.
 
 mod webhooks;
+mod workers;
 
 use async_trait::async_trait;
 
 use super::{
     AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, CanceledNode,
-    ClaimFilter, ClaimedWake, Counts, EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit,
-    Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering, TreePage,
-    WaitingPage, WaitingPlace, Work, inspect::Inspect,
+    ClaimFilter, ClaimedWake, Counts, EventPage, Heartbeats, Journal, JournalError, OutboxId, OutboxPage,
+    PageLimit, Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering,
+    TreePage, WaitingPage, WaitingPlace, Work, Workers, inspect::Inspect,
 };
 use crate::{
     record::{
@@ -83,6 +84,22 @@ pub trait Interceptor: Send + Sync + 'static {
         filter: &ClaimFilter,
     ) -> impl Future<Output = Answer<Vec<NodeHead>>> + Send {
         async move { self.write("claim_due", || self.journal().claim_due(worker, now, filter)).await }
+    }
+
+    fn register_worker(&self, worker: &WorkerId) -> impl Future<Output = Answer<()>> + Send {
+        async move { self.write("register_worker", || self.journal().register_worker(worker)).await }
+    }
+
+    fn beat(&self, worker: &WorkerId) -> impl Future<Output = Answer<()>> + Send {
+        async move { self.write("beat", || self.journal().beat(worker)).await }
+    }
+
+    fn heartbeats(&self) -> impl Future<Output = Answer<Vec<Heartbeats>>> + Send {
+        async move { self.read("heartbeats", self.journal().heartbeats()).await }
+    }
+
+    fn declare_dead(&self, seen: &Heartbeats) -> impl Future<Output = Answer<bool>> + Send {
+        async move { self.write("declare_dead", || self.journal().declare_dead(seen)).await }
     }
 
     fn reap_dead_workers(&self, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send {
@@ -174,18 +191,6 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Answer<Vec<RunId>> {
         self.0.read("runs_overdue", self.0.journal().runs_overdue(now, limit)).await
-    }
-
-    async fn renew_worker(&self, worker: &WorkerId, until: Timestamp) -> Answer<()> {
-        self.0.write("renew_worker", || self.0.journal().renew_worker(worker, until)).await
-    }
-
-    async fn reap_dead_workers(&self, now: Timestamp) -> Answer<u64> {
-        self.0.reap_dead_workers(now).await
-    }
-
-    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Answer<()> {
-        self.0.write("release_claims", || self.0.journal().release_claims(worker, now)).await
     }
 
     async fn park(&self, item: Parked) -> Answer<()> {

@@ -15,6 +15,7 @@
 //!   subscriptions and deliveries.
 //! - `bulk`: bulk jobs, a part of the trait.
 //! - `steering`: the part of the trait that operators steer with.
+//! - `workers`: the part about who lives: registration, heartbeats, claims of the dead.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
@@ -40,6 +41,7 @@ mod steering;
 mod values;
 mod webhooks;
 mod work;
+mod workers;
 
 use std::pin::Pin;
 
@@ -65,6 +67,7 @@ pub use self::{
         NewDelivery, NoticeId, Settled, StoredNotice, StoredWebhook, WebhookJournal, WebhookStatus,
     },
     work::{BACKLOG_MAX, Backlog, DueWork, Work, WorkerClaims},
+    workers::{Heartbeats, Workers},
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
@@ -85,7 +88,7 @@ pub const SPANS_MARK: &str = "spans";
 
 /// Durable home of runs. Every implementation must pass `conformance`.
 #[async_trait]
-pub trait Journal: BulkJournal + Steering + WebhookJournal {
+pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
     /// Applies all of `change` or none of it, and returns once it is durable.
     /// Stored rows get the next version. Returns the id of the last outbox entry
     /// that it added, if it added any.
@@ -93,7 +96,8 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal {
     /// Fails with [`JournalError::Conflict`] if a row in it is no longer at the
     /// version that was read (or exists although it should be new), and with
     /// [`JournalError::Reserved`] if it would make a Run or NodeRun while the
-    /// remaining room is reserved.
+    /// remaining room is reserved. Fails with [`JournalError::Fenced`] if the worker of
+    /// this handle was declared dead.
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError>;
 
     /// Whether there is room for new work: Runs and NodeRuns that do not exist
@@ -182,19 +186,6 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal {
     /// At most `limit` runs that are not terminal although their deadline has
     /// passed.
     async fn runs_overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError>;
-
-    /// Records that `worker` lives at least until `until`. The first renewal
-    /// registers the worker.
-    async fn renew_worker(&self, worker: &WorkerId, until: Timestamp) -> Result<(), JournalError>;
-
-    /// Takes the claims away from workers that are dead at `now` (or that
-    /// released theirs, see [`Journal::release_claims`]); their wake-ups are due
-    /// immediately. Returns how many there were.
-    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError>;
-
-    /// Releases all claims held by `worker`; the wake-ups become due
-    /// immediately.
-    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
 
     /// Parks an item whose decision fails repeatedly: it is unclaimed, due again
     /// at `until`, has one more try, and is listed with its error until then.

@@ -333,6 +333,7 @@ impl PumpParts {
             // Only an operator can repair it.
             JournalError::Damaged(_) | JournalError::TooBig(_) => SLOW,
             JournalError::Conflict
+            | JournalError::Fenced
             | JournalError::Full(_)
             | JournalError::Reserved
             | JournalError::Failed(_) => backoff::CAP,

@@ -51,6 +51,9 @@ pub struct RunRecord {
     /// earlier programs, those since then.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u64,
+    /// When it was changed last. `None`: by a program that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
     /// The distributed trace that it belongs to. `None`: its caller sent none, and
     /// traces were off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

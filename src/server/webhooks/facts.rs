@@ -92,7 +92,11 @@ fn readable<T>(read: Result<Option<T>, JournalError>) -> Result<Option<T>, Journ
         Err(JournalError::Damaged(_) | JournalError::TooBig(_)) => Ok(None),
         Ok(_)
         | Err(
-            JournalError::Conflict | JournalError::Full(_) | JournalError::Reserved | JournalError::Failed(_),
+            JournalError::Conflict
+            | JournalError::Fenced
+            | JournalError::Full(_)
+            | JournalError::Reserved
+            | JournalError::Failed(_),
         ) => read,
     }
 }

@@ -72,8 +72,8 @@ impl CompositeExecutor for CompositeRole {
     ) -> Result<CompositeBeginResponse, CallError> {
         self.life.gate().await;
         let (world, service) = (&self.world, Service::CompositeExecutor);
-        check_call(world, &request.node_run_id, &self.owner);
-        delay_before_sending(world, &request.run_id, &request.node_run_id).await;
+        check_call(world, &self.life, &request.node_run_id, &self.owner);
+        delay_before_sending(world, &self.life, &request.run_id, &request.node_run_id).await;
         self.life.gate().await;
         reachable(world, service, self.member)?;
         let nth = world.ledger().called(&request.node_run_id);

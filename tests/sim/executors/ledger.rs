@@ -1,6 +1,6 @@
 //! The ledger: the work that executors have really done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jarvis_run_coordinator::{journal::sqlite::memory::Snapshot, types::NodeRunId};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,12 @@ impl Ledger {
     }
 
     /// Compares the journal with the work that was really done, at the end.
-    pub fn settled(&self, journal: &Snapshot) -> Vec<(&'static str, String)> {
+    /// What was sent late is not known to be ended to its executor.
+    pub fn settled(
+        &self,
+        journal: &Snapshot,
+        sent_late: &BTreeSet<NodeRunId>,
+    ) -> Vec<(&'static str, String)> {
         let mut broken = Vec::new();
         for (node, entry) in &self.nodes {
             let Some(record) = journal.node(node) else {
@@ -97,7 +102,7 @@ impl Ledger {
             {
                 broken.push(("outputs are those that its executor gave", format!("{node}: {said}")));
             }
-            if !entry.open.is_empty() {
+            if !entry.open.is_empty() && !sent_late.contains(node) {
                 broken.push(("executors receive the cancel of a node that is over", node.to_string()));
             }
         }

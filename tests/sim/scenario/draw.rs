@@ -50,7 +50,22 @@ impl Scenario {
             pdp_holds,
             approvals_wait,
             sabotage: None,
+            replicas: 1,
         }
+    }
+
+    /// The same with several processes on one journal, some of which stand still now and
+    /// then.
+    pub fn with_replicas(mut self) -> Self {
+        let mut chance = Chance::new(self.seed ^ 0x7265_706c);
+        self.replicas = 2 + chance.below(2) as u32;
+        for _ in 0..chance.below(4) {
+            let (at, most) = (chance.millis(0, 20_000), if chance.one_in(2) { 4_000 } else { 25_000 });
+            let what = ActionKind::Freeze(chance.millis(500, most));
+            self.actions.push(Action { at, what });
+        }
+        self.actions.sort_by_key(|action| action.at);
+        self
     }
 }
 

@@ -14,10 +14,17 @@ use jarvis_run_coordinator::{
 };
 
 use super::{World, lock};
-use crate::{executors::Ledger, watch::Promise};
+use crate::{executors::Ledger, process::Process, watch::Promise};
 
 /// The time within which due work is taken up, if nothing prevents it.
 const DUE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The time within which all processes know what one has committed.
+const KNOWN_TO_ALL: Duration = Duration::from_secs(3);
+
+/// The time within which one of several processes finds another dead: eight seconds,
+/// unless its own journal fails meanwhile.
+const FOUND_DEAD: Duration = Duration::from_secs(60);
 
 impl World {
     /// Whether a valid answer of an executor is recorded, in the node or as a late
@@ -71,12 +78,15 @@ impl World {
         if let Err(broken) = promise.holds(&self.committed()) {
             self.violated("what is answered is durable", broken);
         }
-        lock(&self.watch).promises.push(promise);
+        lock(&self.watch).promised(self.clock.elapsed(), promise);
     }
 
-    /// Whether a caller was answered that this node or its run is over.
+    /// Whether a caller was answered that this node or its run is over, early enough that
+    /// each process knows: another one learns it when it looks.
     pub fn is_promised_over(&self, run: &RunId, node: &NodeRunId) -> bool {
-        lock(&self.watch).promises.iter().any(|promise| match promise {
+        let known_by = if self.scenario.replicas == 1 { Duration::ZERO } else { KNOWN_TO_ALL };
+        let now = self.clock.elapsed();
+        lock(&self.watch).promises_until(now.saturating_sub(known_by)).any(|promise| match promise {
             Promise::RunOver { run: over, state: _ } => over == run,
             Promise::NodeOver { node: over, state: _ } => over == node,
             Promise::Run { .. }
@@ -90,8 +100,11 @@ impl World {
     /// Checks that due work is taken up in time, and that dead workers hold no claims.
     /// Parked work is exempt.
     pub fn check_due_work(&self) {
-        let Some(process) = self.process() else { return };
-        let now = process.clock.now();
+        let up = self.processes();
+        // Clocks differ: one that was set is followed slowly.
+        let Some(now) = up.iter().map(|process| process.clock.now()).max() else { return };
+        let since_all_up = up.iter().map(|process| process.up_since).max().unwrap_or_default();
+        let mut orphans = BTreeMap::new();
         let journal = self.committed();
         let parked = journal.parked();
         let (mut waiting, mut still) = (std::mem::take(&mut *lock(&self.waiting)), BTreeMap::new());
@@ -106,32 +119,55 @@ impl World {
                         format!("{wake:?} of {}", node.id()),
                     );
                 }
-                let ours = wake.claimed_by.as_ref() == Some(process.queue.worker());
-                let in_hand = match ours {
-                    true => process.queue.has(node.id(), wake.job),
+                let of = |process: &&Arc<Process>| wake.claimed_by.as_ref() == Some(process.queue.worker());
+                let claimed_by = up.iter().find(of);
+                let in_hand = match claimed_by {
+                    Some(process) => process.queue.has(node.id(), wake.job),
                     // Other work of its lane may have to be first.
-                    false => {
+                    None => {
                         let lane = Lane::of(wake.job, node.node.kind);
-                        process.queue.room(lane) == 0
-                            || process.queue.full_runs(lane).contains(whole.run.id())
+                        up.iter().all(|process| {
+                            process.queue.room(lane) == 0
+                                || process.queue.full_runs(lane).contains(whole.run.id())
+                        })
                     }
                 };
                 if self.is_calm() && !in_hand && wake.at <= now {
                     let key = (node.id().clone(), wake.job);
-                    let since = waiting.remove(&key).filter(|since| *since >= process.up_since);
+                    let since = waiting.remove(&key).filter(|since| *since >= since_all_up);
                     let since = since.unwrap_or(self.clock.elapsed());
-                    if self.clock.elapsed() - since > DUE_LIMIT {
+                    if self.clock.elapsed() - since > DUE_LIMIT + self.found_dead_within() {
                         self.violated("due work is taken up in time", format!("{wake:?} of {}", node.id()));
                     }
                     still.insert(key, since);
                 }
-                if wake.claimed_by.is_some() && !ours {
-                    let what = format!("{wake:?} of {}", node.id());
-                    self.violated("dead workers hold no claims", what);
+                if wake.claimed_by.is_some() && claimed_by.is_none() {
+                    let key = (node.id().clone(), wake.job);
+                    let since = lock(&self.orphans).get(&key).copied().unwrap_or(self.clock.elapsed());
+                    if self.clock.elapsed() - since > self.found_dead_within() || self.scenario.replicas == 1
+                    {
+                        let what = format!("{wake:?} of {}", node.id());
+                        self.violated("dead workers hold no claims", what);
+                    }
+                    orphans.insert(key, since);
                 }
             }
         }
         *lock(&self.waiting) = still;
+        *lock(&self.orphans) = orphans;
+    }
+
+    /// The time within which a dead process is found dead by another, in the calm or
+    /// not: faults may begin the watch again.
+    fn found_dead_within(&self) -> Duration {
+        if self.scenario.replicas == 1 { Duration::ZERO } else { FOUND_DEAD }
+    }
+
+    /// Notes that a process sent a call after others had taken over, because it was
+    /// frozen in between: nothing can prevent that.
+    pub fn is_sent_late(&self, node: &NodeRunId) {
+        self.count("call sent by a worker that was declared dead");
+        lock(&self.sent_late).insert(node.clone());
     }
 
     /// The first unfinished piece of work, if there is any.
@@ -145,8 +181,9 @@ impl World {
                 return Some(format!("node {} still has {:?}", node.id(), node.wake));
             }
         }
-        // One of the tasks starts the process.
-        (self.tasks.len() > 1).then(|| format!("{} callers and executors are at work", self.tasks.len() - 1))
+        // Some of the tasks start the processes.
+        let at_work = self.tasks.len().saturating_sub(self.scenario.replicas as usize);
+        (at_work > 0).then(|| format!("{at_work} callers and executors are at work"))
     }
 
     /// The checks at the end of the simulation.
@@ -156,12 +193,12 @@ impl World {
         // The second check reads everything from the database again.
         let journal = self.readable(self.journal.snapshot_afresh());
         self.look();
-        for promise in &lock(&self.watch).promises {
+        for promise in lock(&self.watch).promises_until(Duration::MAX) {
             if let Err(broken) = promise.holds(&journal) {
                 self.violated("what was answered stays true", broken);
             }
         }
-        for (rule, what) in self.ledger().settled(&journal) {
+        for (rule, what) in self.ledger().settled(&journal, &lock(&self.sent_late)) {
             self.violated(rule, what);
         }
         if !journal.parked().is_empty() {

@@ -167,7 +167,7 @@ impl Attempts {
         cx: Cx<'_>,
     ) -> Result<Decision<SilenceOutcome>, CoordinatorError> {
         let committer = &*self.committer;
-        let run = committer.run_fetch(&node.node.run_id).await?;
+        let run = committer.run_of(&node).await?;
         let live_below =
             node.children > 0 && committer.journal.node_has_live_below(run.id(), &node.path).await?;
         let contact = Contact { last: committer.liveness.last_contact(run.id(), &node.path), live_below };

@@ -64,6 +64,14 @@ impl InHand {
         of_run.map(|(_, held)| held)
     }
 
+    /// The nodes of which this job is in hand, in the order of their ids.
+    pub(super) fn with_job(&self, wanted: Job) -> Vec<NodeRunId> {
+        let of_job = self.jobs.keys().filter(|(_, job)| *job == wanted);
+        let mut nodes: Vec<_> = of_job.map(|(node, _)| node.clone()).collect();
+        nodes.sort();
+        nodes
+    }
+
     pub(super) fn in_lane(&self, lane: Lane) -> usize {
         self.lanes[lane.index()]
     }

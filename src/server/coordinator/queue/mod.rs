@@ -25,6 +25,7 @@
 
 mod in_hand;
 mod lane;
+mod lease;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +39,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::in_hand::{Held, InHand, Left};
-pub use self::lane::Lane;
+pub use self::{lane::Lane, lease::Lease};
 use crate::{
     engine::Claim,
     record::{Job, NodeHead},
@@ -53,6 +54,7 @@ const ON_THE_WIRE: Duration = Duration::from_secs(2);
 /// The jobs in hand of one worker, lane by lane.
 pub struct WorkQueue {
     worker: WorkerId,
+    lease: Lease,
     /// Maximum number of jobs in a lane.
     capacity: usize,
     /// Maximum number of jobs of one run in a lane of dispatches.
@@ -126,11 +128,19 @@ impl WorkQueue {
         let (sender, jobs) = mpsc::unbounded_channel();
         let per_run = (capacity / 8).max(1);
         let (in_hand, unclaimed) = (Mutex::default(), Notify::new());
-        (Arc::new(Self { worker, capacity, per_run, in_hand, sender, unclaimed }), jobs)
+        (
+            Arc::new(Self { worker, lease: Lease::default(), capacity, per_run, in_hand, sender, unclaimed }),
+            jobs,
+        )
     }
 
     pub fn worker(&self) -> &WorkerId {
         &self.worker
+    }
+
+    /// Whether the worker may begin work.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// Claims new dispatches of a run, one for each of these kinds, if there is
@@ -183,6 +193,11 @@ impl WorkQueue {
         self.len() == 0
     }
 
+    /// The nodes whose dispatch is in hand.
+    pub fn dispatches(&self) -> Vec<NodeRunId> {
+        self.in_hand().with_job(Job::Dispatch)
+    }
+
     /// Whether this job is in hand.
     pub fn has(&self, node: &NodeRunId, job: Job) -> bool {
         self.in_hand().has(node, job)
@@ -220,8 +235,12 @@ impl WorkQueue {
             return;
         }
         let sent = in_hand.get(&id, Job::Dispatch).and_then(|held| held.started_at.get());
-        let may_overtake =
-            job == Job::CancelExecutor && sent.is_some_and(|started_at| now.since(*started_at) < ON_THE_WIRE);
+        let may_overtake = job == Job::CancelExecutor
+            && match sent {
+                Some(started_at) => now.since(*started_at) < ON_THE_WIRE,
+                // Another process may have its call in hand, and learns of the end later.
+                None => self.lease.is_bounded() && ended_within(node, now, ON_THE_WIRE),
+            };
         let held = Held {
             run: run.clone(),
             lane: Lane::of(job, node.kind),
@@ -271,4 +290,9 @@ impl WorkQueue {
     fn in_hand(&self) -> MutexGuard<'_, InHand> {
         self.in_hand.lock()
     }
+}
+
+/// Whether a node ended no longer ago than this.
+fn ended_within(node: &NodeHead, now: Timestamp, time: Duration) -> bool {
+    node.ended_at.is_some_and(|ended_at| now.since(ended_at) < time)
 }

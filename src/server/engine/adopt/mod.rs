@@ -244,6 +244,7 @@ fn run_record(
         hold,
         rerun: None,
         attempts: 0,
+        changed_at: None,
         trace: None,
     }
 }

@@ -94,6 +94,7 @@ pub fn approval_decide(
         return Err(Rejection::ApprovalEnded(None));
     }
     let NodeView { run, mut node, live_below, payers } = view;
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let decision = ApprovalDecision::new(verdict.outcome(), cx.cause.actor().clone(), Some(reason), cx.now);
     let ended = end(&mut draft, &mut node, decision);
@@ -117,6 +118,7 @@ pub fn approval_expire(view: NodeView, cx: Cx<'_>) -> Decision<bool> {
         return Decision::unchanged(false);
     }
     let NodeView { run, mut node, live_below, payers } = view;
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let decision = ApprovalDecision::new(ApprovalOutcome::Expired, Actor::Coordinator, None, cx.now);
     let ended = end(&mut draft, &mut node, decision);
@@ -150,6 +152,7 @@ pub fn approval_asked_again(
         Ok(PolicyDecided { outcome: PolicyOutcome::RequireApproval, .. }) => ask_later(&view.node, cx),
         Ok(decided @ PolicyDecided { outcome: PolicyOutcome::Allow, .. }) => {
             let NodeView { run, mut node, live_below: _, payers: _ } = view;
+            let cx = cx.not_before(&run);
             let mut draft = Draft::of(run, &node, cx);
             draft.policy_decided(&node, &decided);
             lift(&mut draft, &mut node, decided.message.as_deref());
@@ -169,6 +172,7 @@ fn refused(
     cx: Cx<'_>,
 ) -> Decision<Option<ApprovalOutcome>> {
     let NodeView { run, mut node, live_below, payers } = view;
+    let cx = cx.not_before(&run);
     let mut draft = Draft::of(run, &node, cx);
     let error = match why {
         Ok(error) => {

@@ -248,7 +248,7 @@ pub async fn reopened_journal_has_everything(subject: JournalUnderTest) {
     journal.commit(start("a")).await;
     let attempts = vec![attempt("a/1", 1, AttemptOutcome::Lost)];
     journal.commit(ChangeSet { attempts: attempts.clone(), ..change("a") }).await;
-    journal.0.renew_worker(&"me".into(), at(2000)).await.expect("workers can be renewed");
+    journal.0.register_worker(&"me".into()).await.expect("registered");
     let claimed = journal.claim(&"me".into(), 1000, 10).await;
     let (run, owed) = (journal.run("a").await, journal.owed().await);
 
@@ -257,7 +257,10 @@ pub async fn reopened_journal_has_everything(subject: JournalUnderTest) {
     assert_eq!(journal.node("a", "1").await.map(|node| node.head()).as_ref(), claimed.first());
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [1]);
     assert_eq!(journal.0.attempts_list(&"a/1".into()).await, Ok(attempts));
-    // A journal for one process at a time may reap claims earlier.
+    // A journal for one process at a time has unregistered the workers before.
+    for beats in journal.0.heartbeats().await.expect("heartbeats can be read") {
+        assert_eq!(journal.0.declare_dead(&beats).await, Ok(true));
+    }
     assert_eq!(
         journal.0.reap_dead_workers(at(2001)).await,
         Ok(1),

@@ -12,7 +12,7 @@
 //! - `commits`, `heads`, `payloads`: commits of whole records, of heads, and of
 //!   large inputs and outputs.
 //! - `events`, `outbox`: listings of events and of outbox entries.
-//! - `wakes`: wake-ups, claims, workers and counts.
+//! - `wakes`, `workers`: wake-ups, claims and counts; who lives.
 //! - `audit`: the audit trail.
 //! - `approvals`: the list of approvals; `run_lists`: those of runs, nodes, attempts.
 //! - `steering`: pauses, held runs, nodes that are set aside or canceled.
@@ -42,6 +42,7 @@ mod steering;
 mod wakes;
 mod webhooks;
 mod work;
+mod workers;
 
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ use futures::future::BoxFuture;
 pub use self::{
     approvals::*, audit::*, bulk::*, commits::*, events::*, heads::*, marks::*, outbox::*, parking::*,
     payloads::*, pruning::*, run_lists::*, samples::*, secrets::*, steering::*, wakes::*, webhooks::*,
-    work::*,
+    work::*, workers::*,
 };
 use super::inspect::Inspect;
 
@@ -112,6 +113,8 @@ macro_rules! for_each_journal_property {
             wakes_are_claimed_by_job_and_kind
             claim_makes_earlier_reads_stale
             claims_of_dead_workers_become_due_immediately
+            worker_that_has_beaten_is_not_declared_dead
+            fenced_worker_writes_nothing
             released_claims_become_due_immediately
             next_wake_is_the_earliest_unclaimed_one
             overdue_runs_are_listed_until_they_end

@@ -287,7 +287,7 @@ pub async fn runs_that_need_attention_say_why(test: JournalUnderTest) {
         ("asks", 80, soon.clone()),
         ("broken", 90, soon.clone()),
     ];
-    journal.0.renew_worker(&"me".into(), at(NOW)).await.expect("registered");
+    journal.0.register_worker(&"me".into()).await.expect("registered");
     for (id, started_at, wake) in runs {
         let change = ChangeSet { nodes: vec![due(id, "1", wake)], ..start_at(id, started_at, None) };
         journal.commit(change).await;

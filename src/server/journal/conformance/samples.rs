@@ -48,6 +48,7 @@ pub fn run(id: &str) -> RunRecord {
         hold: None,
         rerun: None,
         attempts: 0,
+        changed_at: None,
         trace: None,
     }
 }

@@ -1,4 +1,4 @@
-//! What wake-ups, claims, workers and counts promise.
+//! What wake-ups, claims and counts promise.
 
 use std::collections::HashSet;
 
@@ -169,58 +169,6 @@ pub async fn claim_makes_earlier_reads_stale(subject: JournalUnderTest) {
     let (ending, claimed) =
         join(journal.0.commit(nodes("b", vec![ended(before)])), journal.claim(&me, 1000, 1)).await;
     assert_eq!(ending.is_ok(), claimed.is_empty());
-}
-
-pub async fn claims_of_dead_workers_become_due_immediately(subject: JournalUnderTest) {
-    let journal = Probe(subject.journal);
-    let [dead, alive, unknown]: [WorkerId; 3] = ["dead".into(), "alive".into(), "unknown".into()];
-    journal.0.renew_worker(&dead, at(1)).await.expect("workers can be renewed");
-    journal.0.renew_worker(&dead, at(10)).await.expect("workers can be renewed");
-    journal.0.renew_worker(&alive, at(100)).await.expect("workers can be renewed");
-    let claims = [("1.1", &dead), ("1.2", &alive), ("1.3", &unknown)]
-        .map(|(path, worker)| node_claimed("a", path, worker));
-    journal.commit(nodes("a", claims.into_iter().chain([node_due("a", "1.4", 700)]).collect())).await;
-
-    assert_eq!(journal.0.reap_dead_workers(at(10)).await, Ok(1), "only that of the unknown worker");
-    assert_eq!(journal.0.reap_dead_workers(at(50)).await, Ok(1), "the worker was alive until 10");
-    assert_eq!(journal.0.reap_dead_workers(at(50)).await, Ok(0));
-    for (path, due) in [("1.3", 10), ("1.1", 50)] {
-        let node = journal.node("a", path).await.expect("stored");
-        // The job stays: a deadline that is due before its time means a lost attempt.
-        assert_eq!(node.wake, Some(wake(Job::Deadline, due)));
-        assert_eq!(node.version, 2);
-    }
-    assert_eq!(journal.node("a", "1.2").await.map(|node| node.version), Some(1));
-    assert_eq!(paths(&journal.claim(&alive, 50, 10).await), ["1.3", "1.1"]);
-
-    // A renewal in time keeps all claims.
-    journal.0.renew_worker(&alive, at(1000)).await.expect("workers can be renewed");
-    assert_eq!(journal.0.reap_dead_workers(at(500)).await, Ok(0));
-    assert_eq!(journal.0.reap_dead_workers(at(1001)).await, Ok(3));
-}
-
-pub async fn released_claims_become_due_immediately(subject: JournalUnderTest) {
-    let journal = Probe(subject.journal);
-    let you: WorkerId = "you".into();
-    for worker in [&me(), &you] {
-        journal.0.renew_worker(worker, at(1_000_000)).await.expect("workers can be renewed");
-    }
-    let tried = Wake { tries: 3, claimed_by: Some(me()), ..wake(Job::Dispatch, 5000) };
-    let mine = NodeRecord { wake: Some(tried.clone()), ..node("a", "1.1") };
-    journal.commit(nodes("a", vec![mine, node_claimed("a", "1.2", &you)])).await;
-    journal.0.release_claims(&me(), at(7)).await.expect("claims can be released");
-
-    let free = Wake { claimed_by: None, at: at(7), ..tried };
-    assert_eq!(journal.node("a", "1.1").await.and_then(|node| node.wake), Some(free));
-    assert_eq!(paths(&journal.claim(&you, 7, 10).await), ["1.1"]);
-    // A worker that released its claims is not alive any more.
-    journal.commit(nodes("a", vec![node_claimed("a", "1.3", &me())])).await;
-    assert_eq!(journal.0.reap_dead_workers(at(8)).await, Ok(1));
-    journal
-        .0
-        .release_claims(&"stranger".into(), at(7))
-        .await
-        .expect("an unknown worker can release its claims");
 }
 
 pub async fn next_wake_is_the_earliest_unclaimed_one(subject: JournalUnderTest) {

@@ -29,8 +29,8 @@ pub async fn work_is_counted_by_lane_worker_and_store(test: JournalUnderTest) {
     let none = Recipient::ALL.map(|recipient| backlog(recipient, 0, None)).to_vec();
     assert_eq!(empty, Work { backlogs: none, ..Work::default() });
 
-    journal.0.renew_worker(&"me".into(), at(900)).await.expect("registered");
-    journal.0.renew_worker(&"idle".into(), at(900)).await.expect("registered");
+    journal.0.register_worker(&"me".into()).await.expect("registered");
+    journal.0.register_worker(&"idle".into()).await.expect("registered");
     journal.commit(start("a")).await;
     let composite = |mut node: NodeRecord| {
         node.node.kind = Some(NodeKind::Composite);

@@ -1,4 +1,4 @@
-//! The work queue: unclaimed wake-ups, the claims of workers, and the workers.
+//! The work queue: unclaimed wake-ups and the claims of workers. (`workers` frees them.)
 //!
 //! ```text
 //!                claim_due(W)
@@ -215,48 +215,4 @@ pub(super) fn wake_next(
     let at: Option<i64> =
         connection.prepare_cached(WAKE_NEXT)?.query_one([after.as_micros()], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_micros))
-}
-
-/// Runs in the writer thread.
-pub(super) fn renew_worker(
-    connection: &Connection,
-    worker: &WorkerId,
-    until: Timestamp,
-) -> Result<(), JournalError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO owners (owner_id, alive_until) VALUES (?, ?)
-             ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until",
-        )?
-        .execute(params![worker.as_str(), until.as_micros()])?;
-    Ok(())
-}
-
-/// Runs in the writer thread. The job stays what it was: a deadline that is due
-/// before its time tells the next worker that the attempt was lost.
-pub(super) fn reap_dead_workers(connection: &Connection, now: Timestamp) -> Result<u64, JournalError> {
-    let lost = connection
-        .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
-             WHERE wake_owner IS NOT NULL
-               AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
-        )?
-        .execute([now.as_micros()])?;
-    connection.prepare_cached("DELETE FROM owners WHERE alive_until < ?")?.execute([now.as_micros()])?;
-    Ok(lost as u64)
-}
-
-/// Runs in the writer thread.
-pub(super) fn release_claims(
-    connection: &Connection,
-    worker: &WorkerId,
-    now: Timestamp,
-) -> Result<(), JournalError> {
-    connection
-        .prepare_cached(
-            "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
-        )?
-        .execute(params![worker.as_str(), now.as_micros()])?;
-    connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([worker.as_str()])?;
-    Ok(())
 }

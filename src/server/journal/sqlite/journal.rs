@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use slog::error;
 
 use super::{
@@ -74,7 +75,7 @@ impl Journal for SqliteJournal {
         self.cache.before_commit(&change);
         let written = Arc::clone(&rows);
         let space = self.space.clone().filter(|_| is_new_work(&change));
-        let work = move |connection: &_| match &space {
+        let work = move |connection: &Connection| match &space {
             None => write::commit(connection, &written),
             Some(space) => {
                 let before = space::pages_used(connection)?;
@@ -83,7 +84,7 @@ impl Journal for SqliteJournal {
                 Ok(committed)
             }
         };
-        match self.writes.run(work).await {
+        match self.as_worker(work).await {
             Ok(last) => {
                 self.cache.committed(change, &rows);
                 Ok(last.map(natural).transpose()?.map(OutboxId))
@@ -176,9 +177,9 @@ impl Journal for SqliteJournal {
             return Ok(Vec::new());
         }
         let worker = worker.clone();
-        let claim = move |connection: &_| claims::claim_due(connection, &worker, now, &filter);
+        let claim = move |connection: &Connection| claims::claim_due(connection, &worker, now, &filter);
         // After an error the rows may have changed nevertheless.
-        let claimed = self.writes.run(claim).await.inspect_err(|_| self.cache.drop_all_nodes())?;
+        let claimed = self.as_worker(claim).await.inspect_err(|_| self.cache.drop_all_nodes())?;
         for row in &claimed {
             self.cache.outdate_node(&row.node_run_id, natural(row.version)?);
         }
@@ -203,30 +204,10 @@ impl Journal for SqliteJournal {
         self.reads.here(|connection| read::runs_overdue(connection, now, limit))
     }
 
-    async fn renew_worker(&self, worker: &WorkerId, until: Timestamp) -> Result<(), JournalError> {
-        let worker = worker.clone();
-        self.writes.run(move |connection| claims::renew_worker(connection, &worker, until)).await
-    }
-
-    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {
-        let reaped = self.writes.run(move |connection| claims::reap_dead_workers(connection, now)).await;
-        if reaped != Ok(0) {
-            self.cache.drop_all_nodes();
-        }
-        reaped
-    }
-
-    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
-        let worker = worker.clone();
-        let release = move |connection: &_| claims::release_claims(connection, &worker, now);
-        let released = self.writes.run(release).await;
-        self.cache.drop_all_nodes();
-        released
-    }
-
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
         let (parked, reports) = (item.clone(), self.wants_notices());
-        let outcome = self.writes.run(move |connection| parking::park(connection, &parked, reports)).await;
+        let park = move |connection: &Connection| parking::park(connection, &parked, reports);
+        let outcome = self.as_worker(park).await;
         match &item.node_run_id {
             Some(node) => self.cache.drop_node(node),
             None => self.cache.drop_run(&item.run_id),

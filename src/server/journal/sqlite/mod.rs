@@ -21,7 +21,7 @@
 //! | `audit` | the audit trail |
 //! | `approvals` | what waits for an approval |
 //! | `work` | the work of all runs, for operators |
-//! | `claims` | the work queue, claims and workers |
+//! | `claims`, `workers` | the work queue and its claims; who works, who is dead |
 //! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -93,17 +93,21 @@ mod threads;
 mod tree;
 mod webhooks;
 mod work;
+mod workers;
 mod write;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use slog::{Logger, info};
 use tokio::sync::Semaphore;
 
 use self::{
     access::{LONG_READS, Reads, Writes},
-    read_cache::ReadCache,
+    read_cache::{Holds, ReadCache},
     readers::Readers,
     schema::Lock,
     space::Space,
@@ -124,7 +128,7 @@ pub use self::{
     schema::{folder_exists, private},
 };
 use super::{JournalError, OpenError};
-use crate::runtime::tasks::Fatal;
+use crate::{runtime::tasks::Fatal, types::WorkerId};
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
@@ -157,6 +161,10 @@ pub struct SqliteJournal {
     /// `None`: the size of the file is not limited.
     space: Option<Arc<Space>>,
     wanted: Wanted,
+    /// The worker that is registered through this handle.
+    worker: OnceLock<WorkerId>,
+    /// Whether other handles write to the same database.
+    is_shared: bool,
     fatal: Fatal,
     figures: Arc<Figures>,
     /// For messages.
@@ -193,10 +201,12 @@ impl SqliteJournal {
         Ok(Self {
             reads,
             writes: Writes::Thread(writer),
-            cache: ReadCache::new(),
+            cache: ReadCache::new(Holds::Everything),
             outbox: options.outbox,
             space,
             wanted,
+            worker: OnceLock::new(),
+            is_shared: false,
             fatal,
             figures,
             path: options.path,

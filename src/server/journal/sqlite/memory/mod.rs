@@ -19,7 +19,11 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -32,7 +36,7 @@ use super::{
     access::{Reads, Writes},
     callers_writer::{CallersWriter, Shared},
     check,
-    read_cache::ReadCache,
+    read_cache::{Holds, ReadCache},
     schema::{self, At},
     webhooks::Wanted,
 };
@@ -78,14 +82,38 @@ impl MemoryJournal {
     ) -> Result<SqliteJournal, OpenError> {
         let at = At(Path::new("memory"));
         self.shared.with(|connection| schema::take_over(connection, at))?;
+        self.handle(outbox, false, fail_points, log)
+    }
+
+    /// Opens the journal as one of several processes does: the others go on, and what
+    /// they write is not in the cache, which therefore holds nothing.
+    pub fn open_shared(
+        &self,
+        outbox: bool,
+        fail_points: impl FailPoints,
+        log: &Logger,
+    ) -> Result<SqliteJournal, OpenError> {
+        self.handle(outbox, true, fail_points, log)
+    }
+
+    fn handle(
+        &self,
+        outbox: bool,
+        is_shared: bool,
+        fail_points: impl FailPoints,
+        log: &Logger,
+    ) -> Result<SqliteJournal, OpenError> {
+        let at = At(Path::new("memory"));
         let wanted = self.shared.with(Wanted::of).map_err(|e| at.sqlite(&e))?;
         Ok(SqliteJournal {
             reads: Reads::Shared(self.shared.clone()),
             writes: Writes::Callers(CallersWriter::new(self.shared.clone(), fail_points, log.clone())),
-            cache: ReadCache::new(),
+            cache: ReadCache::new(if is_shared { Holds::Nothing } else { Holds::Everything }),
             outbox,
             space: None,
             wanted,
+            worker: OnceLock::new(),
+            is_shared,
             fatal: Fatal::default(),
             figures: Arc::default(),
             path: "memory".into(),

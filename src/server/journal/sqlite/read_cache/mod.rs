@@ -10,7 +10,7 @@
 //! - `event_tail`: the newest events of a run.
 //!
 //! **Invariants.** Only this process writes the file, so nothing else can change
-//! a row. What is cached is never newer than the disk. A newer version is never
+//! a row; if others do, it holds nothing. What is cached is never newer than the disk. A newer version is never
 //! replaced by an older one, in whatever order the tasks of two commits continue;
 //! and a failed commit drops what it would have changed. Bounded by bytes.
 
@@ -36,7 +36,17 @@ const EVENTS_BYTES: u64 = 8 << 20;
 /// The cost of an entry besides its content.
 const OVERHEAD: u64 = 256;
 
+/// What a cache holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Everything,
+    /// Others write to the database: what they have written is unknown here.
+    #[cfg_attr(not(any(test, feature = "test-util")), allow(dead_code, reason = "for shared databases"))]
+    Nothing,
+}
+
 pub(super) struct ReadCache {
+    holds: Holds,
     runs: Cache<RunId, Entry<RunRecord>, ByBytes>,
     nodes: Cache<NodeRunId, Entry<NodeRecord>, ByBytes>,
     events: Cache<RunId, Arc<Mutex<EventTail>>, ByBytes>,
@@ -83,9 +93,10 @@ impl Weighter<RunId, Arc<Mutex<EventTail>>> for ByBytes {
 }
 
 impl ReadCache {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(holds: Holds) -> Self {
         let items = |bytes: u64| usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
         Self {
+            holds,
             runs: Cache::with_weighter(items(RUNS_BYTES), RUNS_BYTES, ByBytes),
             nodes: Cache::with_weighter(items(NODES_BYTES), NODES_BYTES, ByBytes),
             events: Cache::with_weighter(items(EVENTS_BYTES) / 8, EVENTS_BYTES, ByBytes),
@@ -136,6 +147,9 @@ impl ReadCache {
 
     /// Inserts what a commit wrote.
     pub(super) fn committed(&self, change: ChangeSet, rows: &ChangeRows) {
+        if self.holds == Holds::Nothing {
+            return;
+        }
         let ChangeSet { run_id, run, nodes, heads, events, .. } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
             run.version += 1;

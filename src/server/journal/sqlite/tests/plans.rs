@@ -55,11 +55,7 @@ async fn frequent_statements_use_an_index() {
             "wakes_free (wake_job=? AND kind=? AND wake_at>? AND wake_at<?)",
         ),
         ("UPDATE node_runs SET wake_owner = NULL WHERE wake_owner = ?", "wakes_owned"),
-        (
-            "UPDATE node_runs SET wake_owner = NULL WHERE wake_owner IS NOT NULL
-             AND wake_owner NOT IN (SELECT owner_id FROM owners WHERE alive_until >= ?1)",
-            "wakes_owned",
-        ),
+        (workers::REAP, "wakes_owned"),
         ("SELECT run_id FROM runs WHERE terminal = 0 AND deadline <= ? ORDER BY deadline", "runs_live"),
         ("SELECT seq, body FROM events WHERE run_id = ? AND seq > ? ORDER BY seq", "PRIMARY KEY"),
         ("SELECT count(*) FROM node_runs WHERE terminal = 0", "node_runs_live"),

@@ -1,0 +1,57 @@
+//! The processes that work on a journal: which of them live, and what becomes of the
+//! claims of those that do not.
+//!
+//! ```text
+//!   register_worker ──▶ alive ── beat, beat … ──▶ fenced: it writes nothing any more
+//!                         └─ declare_dead, release_claims ─┘     └─ its claims are due at once
+//! ```
+//!
+//! **Invariant:** no clock is compared. A worker is dead when another has seen the count
+//! of its heartbeats stand still, and says so about just that count.
+
+use async_trait::async_trait;
+
+use super::JournalError;
+use crate::{time::Timestamp, types::WorkerId};
+
+/// How often a worker has said that it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeats {
+    pub worker: WorkerId,
+    pub count: u64,
+}
+
+/// The part of a [`Journal`](super::Journal) about the processes that work on it.
+#[async_trait]
+pub trait Workers: Send + Sync + 'static {
+    /// Whether several processes use the journal at once. Otherwise this one is the
+    /// only worker that lives, and nothing changes that it has not written.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Registers `worker`, which lives from then on until it is declared dead or
+    /// releases its claims. What is committed, claimed and parked through this handle
+    /// is done in its name, and fails with [`JournalError::Fenced`] once it is not
+    /// registered any more.
+    async fn register_worker(&self, worker: &WorkerId) -> Result<(), JournalError>;
+
+    /// Counts a heartbeat of `worker`, durably. Fails with [`JournalError::Fenced`] if
+    /// it is not registered (any more).
+    async fn beat(&self, worker: &WorkerId) -> Result<(), JournalError>;
+
+    /// The registered workers and their heartbeats.
+    async fn heartbeats(&self) -> Result<Vec<Heartbeats>, JournalError>;
+
+    /// Declares a worker dead, unless it has beaten since: no time is compared. Returns
+    /// whether it is dead now; its claims go with [`Journal::reap_dead_workers`].
+    async fn declare_dead(&self, seen: &Heartbeats) -> Result<bool, JournalError>;
+
+    /// Takes the claims away from workers that are not registered (any more); their
+    /// wake-ups are due immediately. Returns how many there were.
+    async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError>;
+
+    /// Releases all claims held by `worker`, which is not registered any more; the
+    /// wake-ups become due immediately.
+    async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
+}
