@@ -20,6 +20,7 @@
 //! - `secrets`: secrets by name; `bulk`: bulk jobs.
 //! - `parking`, `pruning`: parked items; deletion of finished runs.
 //! - `webhooks`: notices, subscriptions, deliveries.
+//! - `shared`: what a journal promises besides that several processes share.
 //! - `samples`: records to commit, and the `Probe` that the properties use.
 //!
 //! The journal under test must keep an outbox.
@@ -38,6 +39,7 @@ mod pruning;
 mod run_lists;
 mod samples;
 mod secrets;
+pub mod shared;
 mod steering;
 mod wakes;
 mod webhooks;

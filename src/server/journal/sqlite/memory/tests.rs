@@ -41,6 +41,18 @@ mod conforms {
     });
 }
 
+mod conforms_when_shared {
+    use super::*;
+
+    crate::shared_conformance_tests!(async || {
+        let memory = memory();
+        [(); 2].map(|()| {
+            let handle = memory.open_shared(true, (), &log()).expect("it opens");
+            Arc::new(handle) as Arc<dyn crate::journal::inspect::Inspect>
+        })
+    });
+}
+
 /// Fails each commit, before or after it.
 struct Fails {
     after: bool,
