@@ -19,6 +19,7 @@ COPY tests/executor/Cargo.toml tests/executor/
 COPY tests/stack/Cargo.toml tests/stack/
 COPY xtask/chaos/Cargo.toml xtask/chaos/
 COPY xtask/conformance/Cargo.toml xtask/conformance/
+COPY xtask/package/Cargo.toml xtask/package/
 COPY xtask/specification/Cargo.toml xtask/specification/
 COPY xtask/stack/Cargo.toml xtask/stack/
 COPY xtask/support/Cargo.toml xtask/support/

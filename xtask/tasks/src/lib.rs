@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  xtask (this crate: `cargo xtask`) ──▶ jarvis-stack, specification ──▶ xtask-support
-//!    └── cargo run ──▶ chaos, conformance, jarvis-stack
+//!    └── cargo run ──▶ chaos, conformance, jarvis-stack, package
 //! ```
 //!
 //! A command is a module with `Args` and `run`; `main.rs` lists them. Commands

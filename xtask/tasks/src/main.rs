@@ -30,6 +30,9 @@ enum Command {
     Deny(deny::Args),
     /// Start the server for development; rebuild and restart it as files change.
     Dev(dev::Args),
+    /// Package the program: a wheel for Python, a package for Debian, an archive; with its licences and its SBOM.
+    #[command(disable_help_flag = true)]
+    Package(Forwarded),
     /// Send our server requests that its document allows, and many that it does not.
     Schemathesis(schemathesis::Args),
     /// Simulate the coordinator among everything that can go wrong, seed by seed.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Conformance(Forwarded { args }) => other_crates::CONFORMANCE.run(&args),
         Command::Deny(args) => deny::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Package(Forwarded { args }) => other_crates::PACKAGE.run(&args),
         Command::Schemathesis(args) => schemathesis::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Stack(Forwarded { args }) => other_crates::STACK.run(&args),
