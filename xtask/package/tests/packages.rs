@@ -97,9 +97,11 @@ fn debian_package_has_a_service_that_is_not_started() {
     assert_eq!(parts["debian-binary"], b"2.0\n");
     let control = entries(&parts["control.tar.gz"]);
     let fields = &control["control"].1;
-    for field in
-        ["Package: jarvis-run-coordinator\n", "Version: 0.1.0\n", "Depends: libc6 (>= 2.34), libgcc-s1\n"]
-    {
+    for field in [
+        "Package: jarvis-run-coordinator\n",
+        "Version: 0.1.0\n",
+        "Depends: ca-certificates, libc6 (>= 2.34), libgcc-s1\n",
+    ] {
         assert!(fields.contains(field), "{field} in {fields}");
     }
     assert_eq!(control["conffiles"].1, "/etc/jarvis-run-coordinator/environment\n");
