@@ -18,6 +18,7 @@ pub mod other_crates;
 pub mod schemathesis;
 pub mod services;
 pub mod sim;
+pub mod site;
 pub mod tidy;
 pub mod ui;
 pub mod upgrade_sdk;

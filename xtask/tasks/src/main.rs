@@ -6,7 +6,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 use xtask::{
-    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, tidy, ui, upgrade_sdk,
+    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, site, tidy, ui, upgrade_sdk,
 };
 use xtask_support::venv;
 
@@ -37,6 +37,8 @@ enum Command {
     Schemathesis(schemathesis::Args),
     /// Simulate the coordinator among everything that can go wrong, seed by seed.
     Sim(sim::Args),
+    /// Make the site of docs/, with search and diagrams.
+    Site(site::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
     #[command(disable_help_flag = true)]
     Stack(Forwarded),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Package(Forwarded { args }) => other_crates::PACKAGE.run(&args),
         Command::Schemathesis(args) => schemathesis::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Site(args) => site::run(&args),
         Command::Stack(Forwarded { args }) => other_crates::STACK.run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Ui(args) => ui::run(&args),
