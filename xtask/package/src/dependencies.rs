@@ -39,7 +39,7 @@ pub(crate) struct Dependency {
 }
 
 /// All of them, sorted by name and version. The program's own package is one.
-pub(crate) fn linked(features: &[&str]) -> Result<Vec<Dependency>> {
+pub(crate) fn linked() -> Result<Vec<Dependency>> {
     let metadata: Metadata = serde_json::from_str(&said(workspace::cargo([
         "metadata",
         "--locked",
@@ -49,7 +49,7 @@ pub(crate) fn linked(features: &[&str]) -> Result<Vec<Dependency>> {
     ]))?)
     .context("understand cargo metadata")?;
     let mut tree = workspace::cargo(["tree", "--locked", "--package", PROGRAM, "--prefix", "none"]);
-    tree.args(["--edges", "normal,no-proc-macro", "--format", "{p}"]).args(features);
+    tree.args(["--edges", "normal,no-proc-macro", "--format", "{p}"]);
     let wanted = named(&said(tree)?);
     let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("read Cargo.lock")?;
     let found = select(metadata, &wanted, &checksums(&lock));

@@ -39,9 +39,6 @@ pub use crate::{
 
 const FOLDER: &str = "target/package";
 
-/// Of the program in packages; people try the demo.
-const FEATURES: [&str; 3] = ["--no-default-features", "--features", "server,demo"];
-
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What to make; everything by default
@@ -70,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(file) => std::path::absolute(file).context("where the program is")?,
         None => build(&args.profile)?,
     };
-    let linked = dependencies::linked(&FEATURES)?;
+    let linked = dependencies::linked()?;
     let natives = native::of(&linked)?;
     let own = linked.iter().find(|package| package.name == PROGRAM).context("the program is a package")?;
     let program = Program::read(&file, own.version.clone())?;
@@ -99,11 +96,12 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program. A release has no path of this machine in it, so that other
+/// Builds the program with its default features, as for development: people try the
+/// demo. A release has no path of this machine in it, so that other
 /// machines can make the same one; other profiles use what is built for development.
 fn build(profile: &str) -> Result<PathBuf> {
     let mut cargo = workspace::cargo(["build", "--locked", "--package", PROGRAM, "--bin", PROGRAM]);
-    cargo.args(["--profile", profile]).args(FEATURES);
+    cargo.args(["--profile", profile]);
     if profile != "dev" {
         let mut places = vec![(cargo_home()?, "/cargo"), (workspace::root(), "/source")];
         // Of several that fit, the last one counts.
