@@ -2,7 +2,8 @@
 # same command, same variables. docs/operations.md says how to run it, and
 # docs/migrating-from-python.md how to put it into the JARVIS stack.
 #
-#   docker build -t jarvis-run-coordinator .
+#   docker build -t jarvis-run-coordinator --build-arg BUILD_COMMIT=$(git rev-parse HEAD) \
+#     --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
 #   docker run --env-file .env.local -p 8081:8081 -v run-coordinator-journal:/data jarvis-run-coordinator
 
 FROM rust:1.95-slim-trixie AS build
@@ -18,6 +19,7 @@ COPY tests/executor/Cargo.toml tests/executor/
 COPY tests/stack/Cargo.toml tests/stack/
 COPY xtask/chaos/Cargo.toml xtask/chaos/
 COPY xtask/conformance/Cargo.toml xtask/conformance/
+COPY xtask/package/Cargo.toml xtask/package/
 COPY xtask/specification/Cargo.toml xtask/specification/
 COPY xtask/stack/Cargo.toml xtask/stack/
 COPY xtask/support/Cargo.toml xtask/support/
@@ -28,8 +30,13 @@ RUN for main in build.rs src/main.rs benches/authority.rs benches/cascade.rs ben
     && for package in . tests/executor xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
     && cargo build --release --locked --package jarvis-run-coordinator --no-default-features --features server
 
+# Which commit this is, and when it was made: the folder of git does not get in here.
+ARG BUILD_COMMIT
+ARG SOURCE_DATE_EPOCH
+
 # Newer than the empty files, so that cargo sees the difference.
 COPY build.rs ./
+COPY build build
 COPY openapi openapi
 COPY src src
 RUN touch build.rs src/lib.rs src/main.rs \

@@ -6,7 +6,10 @@
 //!   run-coordinator document has, too, is the type in `wire.rs`.
 //!
 //! The documents are those of the standard; adaptations for the generator are
-//! made here, in memory.
+//! made here, in memory. And it says what the program is built from ([`stamp`]).
+
+#[path = "build/stamp.rs"]
+mod stamp;
 
 use std::{fs, path::Path};
 
@@ -63,6 +66,8 @@ fn main() {
         write(&service.replace('-', "_"), &code);
     }
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build/stamp.rs");
+    stamp::emit();
 }
 
 /// The settings of all generated code: validating scalars.

@@ -33,6 +33,7 @@
 //! | [`api`] | the HTTP surface: endpoints, front door, strict bodies, envelopes |
 //! | [`app`] | starts, wires and stops a server |
 //! | [`auth`] | identifies the caller |
+//! | [`build_info`] | what the program was built from |
 //! | [`cli`] | the command line |
 //! | [`config`] | flags and variables to settings |
 //! | [`coordinator`] | the use cases: load, decide, commit, announce |

@@ -11,7 +11,7 @@
 //! | traces | `traces` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
 //! | transport, secrets | `transport`, `redaction` |
-//! | the program | `cli`, `client_commands`, `demo`, `example`, `container` |
+//! | the program | `cli`, `client_commands`, `demo`, `example`, `container`, `deploy` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
@@ -35,6 +35,7 @@ mod clock;
 mod composite_silence;
 mod container;
 mod demo;
+mod deploy;
 mod dispatch;
 mod dispatch_limits;
 mod example;

@@ -22,6 +22,7 @@ mod artifacts;
 mod conformance;
 mod contract;
 mod crash;
+mod example_executor;
 mod gateway;
 mod old_stores;
 mod openid;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    build_info,
     http_server::{
         ApiError, Caller, Json, Ndjson, PreferWait, Probe, RunAnswer, ServerContext, StreamQuery, Waiting,
         live, ready,
@@ -70,9 +71,9 @@ async fn health_get(rq: Rq) -> Answer<HttpResponseOk<Health>> {
 async fn version_get(_: Rq) -> Answer<HttpResponseOk<VersionInfo>> {
     Ok(HttpResponseOk(VersionInfo {
         service_name: SERVICE_NAME.into(),
-        service_version: env!("CARGO_PKG_VERSION").into(),
+        service_version: build_info::VERSION.into(),
         supported_api_versions: NonEmpty::from(API_VERSION.to_owned()),
-        build: None,
+        build: build_info::for_callers(),
         extensions: None,
     }))
 }

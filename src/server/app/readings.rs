@@ -7,6 +7,7 @@ use std::{
 
 use super::peers::Watches;
 use crate::{
+    build_info,
     health::{DispatchStatus, HealthReport},
     journal::sqlite::{Figures, FiguresNow},
     metrics::{Metrics, Reading, families as f, process_readings},
@@ -57,7 +58,11 @@ impl Readings {
             Reading::of(&f::HEALTH, &[&check.name], status)
         }));
         readings.push(Reading::new(&f::CLOCK_AHEAD, self.clock.ahead_seconds()));
-        readings.push(Reading::of(&f::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0));
+        readings.push(Reading::of(
+            &f::BUILD_INFO,
+            &[build_info::VERSION, build_info::COMMIT, &build_info::DATE],
+            1.0,
+        ));
         readings.extend(process_readings());
         readings
     }

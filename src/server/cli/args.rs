@@ -39,14 +39,17 @@ pub use self::{
     target::{OperatorTarget, Servers, Target},
 };
 use super::exit::Exit;
-use crate::config::{Flags, render};
+use crate::{
+    build_info,
+    config::{Flags, render},
+};
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
 /// limits, streams their events.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "jarvis-run-coordinator",
-    version,
+    version = build_info::DESCRIPTION.as_str(),
     after_help = "Configured by environment variables, also from .env.local and .env: --help lists them.",
     after_long_help = render::after_help(&Exit::MEANINGS.map(|(exit, meaning)| (exit.code(), meaning))),
     // A fixed width keeps the help the same everywhere, and testable.

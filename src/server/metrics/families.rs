@@ -129,7 +129,8 @@ families! {
 
     HEALTH = Gauge "arp_health_status" ["check"] "Health checks: 0 ok, 1 degraded, 2 down";
     CLOCK_AHEAD = Gauge "arp_clock_ahead_seconds" [] "How far the server's clock is ahead of the machine's";
-    BUILD_INFO = Gauge "arp_build_info" ["version"] "1; the version of the program";
+    BUILD_INFO = Gauge "arp_build_info" ["version", "commit", "built_at"]
+        "1; the program's version, and its commit and date if they are known";
     PROCESS_START = Gauge "process_start_time_seconds" [] "When the process started";
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "CPU time of the process";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory of the process";

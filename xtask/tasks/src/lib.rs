@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  xtask (this crate: `cargo xtask`) ──▶ jarvis-stack, specification ──▶ xtask-support
-//!    └── cargo run ──▶ chaos, conformance, jarvis-stack
+//!    └── cargo run ──▶ chaos, conformance, jarvis-stack, package
 //! ```
 //!
 //! A command is a module with `Args` and `run`; `main.rs` lists them. Commands
@@ -18,6 +18,7 @@ pub mod other_crates;
 pub mod schemathesis;
 pub mod services;
 pub mod sim;
+pub mod site;
 pub mod tidy;
 pub mod ui;
 pub mod upgrade_sdk;

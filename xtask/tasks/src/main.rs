@@ -6,7 +6,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 use xtask::{
-    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, tidy, ui, upgrade_sdk,
+    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, site, tidy, ui, upgrade_sdk,
 };
 use xtask_support::venv;
 
@@ -30,10 +30,15 @@ enum Command {
     Deny(deny::Args),
     /// Start the server for development; rebuild and restart it as files change.
     Dev(dev::Args),
+    /// Package the program: a wheel for Python, a package for Debian, an archive; with its licences and its SBOM.
+    #[command(disable_help_flag = true)]
+    Package(Forwarded),
     /// Send our server requests that its document allows, and many that it does not.
     Schemathesis(schemathesis::Args),
     /// Simulate the coordinator among everything that can go wrong, seed by seed.
     Sim(sim::Args),
+    /// Make the site of docs/, with search and diagrams.
+    Site(site::Args),
     /// Start the whole JARVIS stack on loopback, with our coordinator in the middle.
     #[command(disable_help_flag = true)]
     Stack(Forwarded),
@@ -70,8 +75,10 @@ fn main() -> ExitCode {
         Command::Conformance(Forwarded { args }) => other_crates::CONFORMANCE.run(&args),
         Command::Deny(args) => deny::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Package(Forwarded { args }) => other_crates::PACKAGE.run(&args),
         Command::Schemathesis(args) => schemathesis::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Site(args) => site::run(&args),
         Command::Stack(Forwarded { args }) => other_crates::STACK.run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Ui(args) => ui::run(&args),

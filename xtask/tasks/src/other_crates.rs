@@ -14,6 +14,7 @@ pub struct OtherCrate {
 
 pub const CHAOS: OtherCrate = OtherCrate { package: "chaos" };
 pub const CONFORMANCE: OtherCrate = OtherCrate { package: "conformance" };
+pub const PACKAGE: OtherCrate = OtherCrate { package: "package" };
 pub const STACK: OtherCrate = OtherCrate { package: "jarvis-stack" };
 
 impl OtherCrate {

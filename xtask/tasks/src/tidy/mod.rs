@@ -6,6 +6,7 @@
 //!                            ├─▶ words     banned words, names of tests
 //!                            ├─▶ proofs    tests that documents name
 //!                            ├─▶ references  sections, decisions, links, quotes
+//!                            ├─▶ summary   pages that the site would not have
 //!                            │
 //!                            └─▶ tokens ─▶ imports ─┬─▶ layers  ◀── rules
 //!                                                   └─▶ circles
@@ -16,8 +17,9 @@ mod imports;
 mod layers;
 mod modules;
 mod proofs;
-mod references;
+pub(crate) mod references;
 pub mod rules;
+pub(crate) mod summary;
 mod text;
 mod tokens;
 mod words;
@@ -74,6 +76,7 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
         words::check(source, &mut report);
         if source.path.ends_with(".md") {
             proofs::check(source, sources, &mut report);
+            summary::check(source, sources, &mut report);
         }
         if is_rust(&source.path) {
             files.extend(check_rust(source, &mut report));

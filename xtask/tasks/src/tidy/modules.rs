@@ -1,11 +1,12 @@
 //! Which module a file is, of which crate.
 
 /// The source folders of the crates whose imports are checked.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "src",
     "tests/executor/src",
     "xtask/chaos/src",
     "xtask/conformance/src",
+    "xtask/package/src",
     "xtask/specification/src",
     "xtask/stack/src",
     "xtask/support/src",

@@ -175,7 +175,7 @@ fn follow(from: &str, target: &str, targets: &Targets<'_>) -> Option<String> {
 }
 
 /// The path, from the root of the project, of what a document links to.
-pub(super) fn resolve(from: &str, target: &str) -> Option<String> {
+pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
     let mut steps: Vec<&str> = from.split('/').collect();
     steps.pop();
     for step in target.trim_end_matches('/').split('/') {
@@ -186,6 +186,20 @@ pub(super) fn resolve(from: &str, target: &str) -> Option<String> {
         }
     }
     Some(steps.join("/"))
+}
+
+/// Where the links of a document lead; what is in blocks of code is no link.
+pub(crate) fn targets(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        if !fenced && !is_fence {
+            found.extend(links(line).into_iter().filter(|target| !target.contains("://")));
+        }
+    }
+    found
 }
 
 /// Where the links of a line of Markdown lead.

@@ -43,6 +43,7 @@ const CALLING_COMMAND: &[&str] = &["cli", "clients", "config::Flags", "time", "t
 pub(super) const LAYERS: &[Layer] = &[
     Layer { module: "time", may: &[] },
     Layer { module: "types", may: &["time"] },
+    Layer { module: "build_info", may: &["time", "types"] },
     Layer { module: "delegation", may: &["clients::Subject", "clients::SubjectToken", "record", "types"] },
     // It knows errors and JSON, and nothing of where they come from.
     Layer { module: "redact", may: &["types"] },
@@ -240,7 +241,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
-    Layer { module: "api", may: &["http_server", "record::Operation", "types"] },
+    Layer { module: "api", may: &["build_info", "http_server", "record::Operation", "types"] },
     Layer {
         module: "operator",
         // Of the journal: what its lists are asked with, and what they have.
@@ -322,6 +323,7 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[
             "api::openapi",
             "app",
+            "build_info",
             "clients",
             "config",
             "evidence",
