@@ -1,5 +1,5 @@
 //! Starts a run at a coordinator, prints its events as they happen, and then its
-//! outputs.
+//! outputs. Fails if the run fails, with the run's error.
 //!
 //! ```sh
 //! cargo run -- demo --keep    # a coordinator with small executors, in another terminal
@@ -19,7 +19,7 @@ use std::{
 use jarvis_run_coordinator::{
     clients::{self, RunEvents},
     time::SystemClock,
-    types::{JsonObject, NodeTypeRef, RunStartRequest},
+    types::{JsonObject, NodeTypeRef, RunStartRequest, RunState},
 };
 
 #[tokio::main]
@@ -70,6 +70,11 @@ pub async fn run(
     }
 
     let run = client.call(client.get_run(&run.run_id)).await?;
+    if run.state != RunState::Succeeded {
+        // What a failed run has failed with: code, message, and the node run at fault.
+        let error = run.extensions.and_then(|extensions| extensions.get("jarvis.error")).unwrap_or_default();
+        return Err(format!("{} has {}: {error}", run.run_id, run.state).into());
+    }
     let root = client.call(client.get_node_run(&run.root_node_run_id)).await?;
     let outputs = serde_json::to_string(&root.outputs.unwrap_or_default())?;
     writeln!(out, "{} has {}: {outputs}", run.run_id, run.state)?;

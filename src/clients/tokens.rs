@@ -73,6 +73,14 @@ struct Audience {
     subject: Option<SubjectToken>,
 }
 
+/// Why there is no token.
+struct NoToken {
+    /// For records, which others read.
+    error: String,
+    /// For the log. May be empty.
+    cause: String,
+}
+
 struct Endpoint {
     options: TokenSourceOptions,
     http: reqwest::Client,
@@ -130,6 +138,16 @@ impl TokenSource {
             .exchanged
             .get_or_insert_with(&key, || Ok(self.token(Arc::clone(audience), Some(subject.clone()))));
         made.unwrap_or_else(|never| match never {})
+    }
+
+    /// Asks for a token for `audience`, whatever is at hand. The reason of a failure has
+    /// its cause, and is for people who look after this server.
+    pub async fn ask(&self, audience: &str) -> Result<Arc<str>, String> {
+        let fetched = self.endpoint.ask(audience, None).await;
+        fetched.map(|fetched| fetched.value).map_err(|NoToken { error, cause }| match cause.as_str() {
+            "" => error,
+            cause => format!("{error}: {cause}"),
+        })
     }
 
     fn token(&self, name: Arc<str>, subject: Option<SubjectToken>) -> AudienceToken {
@@ -196,12 +214,16 @@ impl Source<Arc<str>> for Audience {
     async fn fetch(&self, _: Option<Arc<str>>) -> Result<Fetched<Arc<str>>, String> {
         let fetched = self.endpoint.ask(&self.name, self.subject.as_ref()).await;
         (self.endpoint.options.asked)(fetched.is_ok());
-        fetched
+        fetched.map_err(|failed| failed.error)
     }
 }
 
 impl Endpoint {
-    async fn ask(&self, audience: &str, subject: Option<&SubjectToken>) -> Result<Fetched<Arc<str>>, String> {
+    async fn ask(
+        &self,
+        audience: &str,
+        subject: Option<&SubjectToken>,
+    ) -> Result<Fetched<Arc<str>>, NoToken> {
         let TokenSourceOptions {
             endpoint,
             client_id,
@@ -217,7 +239,7 @@ impl Endpoint {
             let colon = if cause.is_empty() { "" } else { ": " };
             let about = format_args!("{error}{colon}{cause} (for {audience})").to_string();
             watch.failed(&about, self.clock.now());
-            error.to_owned()
+            NoToken { error: error.to_owned(), cause: cause.to_owned() }
         };
         let read = Arc::clone(client_secret);
         let secret = tokio::task::spawn_blocking(move || read()).await;
@@ -265,7 +287,7 @@ impl Endpoint {
                 info!(self.log, "the token service does not exchange a caller's token";
                     "audience" => audience, "error" => &error, "cause" => says("error_description"));
                 watch.answered(self.clock.now());
-                return Err(error);
+                return Err(NoToken { error, cause: says("error_description").to_owned() });
             }
             return Err(failed(&error, says("error_description")));
         }

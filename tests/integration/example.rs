@@ -26,6 +26,11 @@ async fn example_starts_a_run_and_follows_it_to_its_end() {
     assert_eq!(words[6], ["7", "run_completed"]);
     assert_eq!(lines[8..], [format!("{run} has succeeded: {}", json!({"echo": "hello"}))]);
 
+    // A run that fails is an error.
+    let failed = start_and_follow::run(process.url(), None, "atomic.fail", "{}", &mut Vec::new()).await;
+    let failed = failed.expect_err("it fails").to_string();
+    assert!(failed.contains(" has failed: {\"code\":"), "{failed}");
+
     // Errors of the input's type, and errors of the coordinator.
     let mut nothing = Vec::new();
     let error = start_and_follow::run(process.url(), None, "atomic.echo", "[]", &mut nothing).await;

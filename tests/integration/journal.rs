@@ -107,7 +107,10 @@ async fn journal_in_use_is_refused_by_any_path() {
     fs::hard_link(program.journal(), other.path("link.db")).expect("a hard link");
     for name in ["symlink.db", "link.db"] {
         let ended = other.command(&["--port", "0", "--journal", name]).await;
-        let message = format!("./{name}: another coordinator is using this journal\n");
+        let message = format!(
+            "./{name}: another coordinator is using this journal\n  End the other coordinator, or set another file \
+             with --journal or JARVIS_RUN_COORDINATOR_JOURNAL.\n"
+        );
         assert_eq!((ended.code, ended.stderr.trim_start_matches("./")), (Some(3), &message[2..]), "{name}");
     }
     assert_eq!(process.run_get("earlier").await["state"], "succeeded");

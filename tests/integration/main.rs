@@ -11,7 +11,7 @@
 //! | traces | `traces` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
 //! | transport, secrets | `transport`, `redaction` |
-//! | the program | `cli`, `client_commands`, `demo`, `example`, `container`, `deploy` |
+//! | the program | `cli`, `client_commands`, `first_run`, `doctor`, `demo`, `example`, `container`, `deploy` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
@@ -38,8 +38,10 @@ mod demo;
 mod deploy;
 mod dispatch;
 mod dispatch_limits;
+mod doctor;
 mod example;
 mod executor_pools;
+mod first_run;
 mod gates;
 mod golden;
 mod hanging_executors;

@@ -19,7 +19,7 @@ use super::{StartError, certificates::Certificates};
 use crate::{
     api,
     auth::Authenticator,
-    config::{Settings, settings::Listen},
+    config::{Settings, settings::Listen, variables as v},
     coordinator::Coordinator,
     health::HealthReport,
     http_server::{self, BodyBounds, Front, FrontLimits, Hosts, Http, ListenConfig, Running, ServerContext},
@@ -163,7 +163,7 @@ impl Listeners {
 
 /// What a listener is for.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(super) enum Purpose {
     Api,
     Operator,
 }
@@ -176,17 +176,25 @@ impl Purpose {
         }
     }
 
+    /// What sets its address.
+    pub(super) fn set_by(self) -> &'static str {
+        match self {
+            Self::Api => "--host and --port",
+            Self::Operator => v::OPERATOR_LISTEN.name,
+        }
+    }
+
     fn cannot(self, listen: &Listen, reason: String) -> StartError {
         let Listen { host, port } = listen;
         let address = match self {
             Self::Api => format!("{host}:{port}"),
             Self::Operator => format!("{host}:{port} (operator API)"),
         };
-        StartError::Listen { address, reason }
+        StartError::Listen { address, reason, set_by: self.set_by() }
     }
 }
 
-async fn address_of(listen: &Listen) -> Result<SocketAddr, String> {
+pub(super) async fn address_of(listen: &Listen) -> Result<SocketAddr, String> {
     let host = listen.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&listen.host);
     let mut found = tokio::net::lookup_host((host, listen.port)).await.map_err(|error| error.to_string())?;
     found.next().ok_or_else(|| "the name has no address".into())

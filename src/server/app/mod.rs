@@ -19,6 +19,8 @@
 //! | `hooks` | wiring of the webhooks |
 //! | `clock` | the server's clock, from the journal's newest time on |
 //! | `traces` | wiring of traces, and the collector |
+//! | `probe` | tries what a server needs, without starting one |
+//! | `remedy` | what to set when a server does not start |
 //! | `assignment_key` | the signing key of assignment tokens |
 
 mod assignment_key;
@@ -28,13 +30,16 @@ mod health;
 mod hooks;
 mod listeners;
 mod peers;
+mod probe;
 mod readings;
+mod remedy;
 mod start;
 mod stop;
 mod summary;
 mod traces;
 
 pub use certificates::check_files;
+pub use probe::{Finding, Scope, Verdict, probe, token_of_commands};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -64,7 +69,7 @@ pub enum StartError {
     #[error("cannot store the signing key of assignment tokens: {0}")]
     AssignmentKey(#[source] JournalError),
     #[error("cannot listen on {address}: {reason}")]
-    Listen { address: String, reason: String },
+    Listen { address: String, reason: String, set_by: &'static str },
     #[error("{0}")]
     Tls(#[from] TlsError),
     #[error("{0}")]

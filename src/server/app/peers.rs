@@ -7,7 +7,7 @@ use slog::{Logger, o};
 use super::StartError;
 use crate::{
     clients::{self, CallObserver, CallTimeout, Peer, Service, TokenSource, TokenSourceOptions},
-    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, SchemaMode, Settings},
+    config::{self, ExecutorUrls, HttpUrl, MemberUrl, Mode, SchemaMode, Settings, settings::OutboundAuth},
     coordinator::{Offload, Schemas},
     dispatch::{Executors, Member, Names, Pool, PoolOptions},
     metrics::Metrics,
@@ -79,6 +79,29 @@ impl Watches {
     }
 }
 
+/// How tokens are asked for.
+pub(super) fn token_source_options(
+    outbound: &OutboundAuth,
+    watch: Arc<ServiceWatch>,
+    asked: Arc<dyn Fn(bool) + Send + Sync>,
+) -> TokenSourceOptions {
+    let secret = outbound.client_secret.clone();
+    let read = move || match secret.read() {
+        Ok(secret) => Ok(secret.expose().to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    TokenSourceOptions {
+        endpoint: outbound.token_endpoint.as_str().to_owned(),
+        client_id: outbound.client_id.clone(),
+        client_secret: Arc::new(read),
+        scope: outbound.scope.clone(),
+        audience_field: outbound.audience_field.as_str(),
+        timeout: outbound.timeout,
+        watch,
+        asked,
+    }
+}
+
 impl Peers {
     pub(super) fn new(
         settings: &Settings,
@@ -91,24 +114,9 @@ impl Peers {
         let watches = Watches::of(settings, &log);
         let tokens =
             settings.outbound.as_ref().zip(watches.token_service.clone()).map(|(outbound, watch)| {
-                let secret = outbound.client_secret.clone();
-                let read = move || match secret.read() {
-                    Ok(secret) => Ok(secret.expose().to_owned()),
-                    Err(error) => Err(error.to_string()),
-                };
-                let options = TokenSourceOptions {
-                    endpoint: outbound.token_endpoint.as_str().to_owned(),
-                    client_id: outbound.client_id.clone(),
-                    client_secret: Arc::new(read),
-                    scope: outbound.scope.clone(),
-                    audience_field: outbound.audience_field.as_str(),
-                    timeout: outbound.timeout,
-                    watch,
-                    asked: {
-                        let metrics = metrics.clone();
-                        Arc::new(move |is_ok| metrics.token_asked(if is_ok { "ok" } else { "failed" }))
-                    },
-                };
+                let metrics = metrics.clone();
+                let asked = move |is_ok| metrics.token_asked(if is_ok { "ok" } else { "failed" });
+                let options = token_source_options(outbound, watch, Arc::new(asked));
                 TokenSource::new(options, http.clone(), Arc::clone(&clock), tasks.clone(), log.clone())
             });
         let max_answer_bytes = settings.limits.answer_bytes;

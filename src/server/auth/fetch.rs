@@ -42,6 +42,11 @@ pub(super) async fn fetch_keys(
     Ok(FoundKeys { keys, jwks_uri })
 }
 
+/// Fetches the keys once, and returns how many there are.
+pub async fn count_keys(http: &reqwest::Client, source: &KeySource) -> Result<usize, String> {
+    fetch_keys(http, source, None).await.map(|found| found.keys.len())
+}
+
 async fn discover(http: &reqwest::Client, url: &Url) -> Result<Url, String> {
     #[derive(Deserialize)]
     struct Document {

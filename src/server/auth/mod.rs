@@ -62,6 +62,7 @@ mod tests;
 
 pub use assignment::{AssignmentTokens, KeySource};
 pub use authenticator::{Admission, Authenticator, Clocks, Parts};
+pub use fetch::count_keys;
 pub use jwks::KeyStatus;
 pub use keyring::{Keyring, KeyringError, OldKeys, Rotated};
 pub use principal::{Principal, Roles, Scope, Subtree};

@@ -3,13 +3,14 @@
 //! - `runs`, `operator`, `steer`, `bulk`, `journal`: the commands below those.
 //! - `target`: which server a command calls. `output`: in which form it prints.
 //!   `change`: what is asked before it changes something. `parse`: single words.
-//!   `select`: which runs.
+//!   `select`: which runs. `demo`: where the demo runs.
 //!
 //! **Invariant:** a command shows and takes its own flags only. Those of the server
 //! may also be given before the command.
 
 mod bulk;
 mod change;
+mod demo;
 mod journal;
 mod operator;
 mod output;
@@ -29,6 +30,7 @@ use clap_complete::Shell;
 pub use self::{
     bulk::{BulkAction, BulkCommand, BulkStart, RerunFrom},
     change::{Care, Change, NodeRuns, Runs},
+    demo::DemoPlace,
     journal::JournalCommand,
     operator::{ApprovalsCommand, Decision, NodesCommand},
     output::{AtMost, Form, Listed, Output, Printed, Shown},
@@ -41,7 +43,7 @@ pub use self::{
 use super::exit::Exit;
 use crate::{
     build_info,
-    config::{Flags, render},
+    config::{Flags, Template, render},
 };
 
 /// ARP Run Coordinator: starts runs, dispatches their nodes, enforces their
@@ -71,12 +73,14 @@ impl Cli {
     /// The flags of the server: those of the command, else those before it.
     pub fn flags(&self) -> Flags {
         let of_command = match &self.command {
-            Some(Command::Serve { flags } | Command::CheckConfig { flags } | Command::Demo { flags, .. }) => {
-                flags.clone()
-            }
+            Some(
+                Command::Serve { flags } | Command::CheckConfig { flags, .. } | Command::Doctor { flags, .. },
+            ) => flags.clone(),
+            Some(Command::Demo { place, .. }) => place.flags(),
             Some(Command::Journal { journal, .. }) => Flags { journal: journal.clone(), ..Flags::default() },
             Some(
                 Command::Openapi { .. }
+                | Command::Init { .. }
                 | Command::SendRequest { .. }
                 | Command::Health { .. }
                 | Command::Approvals { .. }
@@ -109,8 +113,27 @@ pub enum Command {
         #[arg(long)]
         operator: bool,
     },
+    /// Write a commented .env.local for a profile into the working directory
+    Init {
+        /// What the server is for
+        #[arg(long, value_enum, default_value_t)]
+        profile: Template,
+        /// Replace a file that exists
+        #[arg(long)]
+        force: bool,
+    },
     /// Print the effective configuration and what is wrong with it
     CheckConfig {
+        /// Try the port, the journal and the services, too
+        #[arg(long)]
+        probe: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Check everything that is configured from this machine, and say what to do
+    Doctor {
+        #[command(flatten)]
+        shown: Shown,
         #[command(flatten)]
         flags: Flags,
     },
@@ -120,7 +143,7 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
         #[command(flatten)]
-        flags: Flags,
+        place: DemoPlace,
     },
     /// Send a JSON file with a run or node runs to a server, and fetch one back
     SendRequest {

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use super::exit::{Exit, Failure};
 use crate::config::{
-    Flags, PolicyPosture, Settings, env_file::LayeredVars, in_effect_of_invalid, value::one_line,
+    Flags, PolicyPosture, Settings, env_file::LayeredVars, foreign_names, in_effect_of_invalid,
+    value::one_line,
 };
 
 /// Prints the configuration to `out`. The error and the exit code are those of a
@@ -32,23 +33,43 @@ pub(super) fn check_config(
         writeln!(out, "{} = {}   (source: {})", entry.name, entry.value, entry.source)?;
     }
     writeln!(out)?;
+    let foreign = foreign_names(vars);
+    if !foreign.is_empty() {
+        writeln!(out, "note: not read by this program: {}", one_line(&foreign.join(", ")))?;
+    }
     match settings {
         Ok(settings) => {
             for warning in &settings.warnings {
                 writeln!(out, "warning: {}", one_line(warning))?;
             }
             if let Err(Failure { exit, message }) = files(&settings) {
-                writeln!(out, "error: {}", one_line(&message))?;
+                write_error(out, &message)?;
                 return Ok(exit);
             }
             writeln!(out, "{}", summary(&settings))?;
             Ok(Exit::Ok)
         }
-        Err(error) => {
-            writeln!(out, "error: {error}")?;
+        Err(errors) => {
+            // In the order in which a start reports them, so the first one is above.
+            for (error, remedy) in errors.described() {
+                let remedy = remedy.map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+                write_error(out, &format!("{error}{remedy}"))?;
+            }
+            for unknown in errors.unknown() {
+                writeln!(out, "warning: {}", one_line(&unknown.to_string()))?;
+            }
             Ok(Exit::Config)
         }
     }
+}
+
+/// Writes an error, and what to do about it below.
+fn write_error(out: &mut dyn Write, message: &str) -> io::Result<()> {
+    for (place, line) in message.lines().enumerate() {
+        let before = if place == 0 { "error: " } else { "  " };
+        writeln!(out, "{before}{}", one_line(line.trim_start()))?;
+    }
+    Ok(())
 }
 
 /// Summarizes the configuration in one line.
@@ -140,10 +161,12 @@ mod tests {
                 ("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", "many"),
             ]),
         )]);
-        let error = Settings::from_vars(&vars, &Flags::default()).expect_err("missing").to_string();
+        let error = Settings::from_vars(&vars, &Flags::default()).expect_err("missing").first().to_string();
         let (exit, text) = report(&vars, &Flags::default());
         assert_eq!(exit, Exit::Config);
-        assert_eq!(text.lines().last(), Some(format!("error: {error}").as_str()));
+        let first = text.lines().find(|line| line.starts_with("error: "));
+        assert_eq!(first, Some(format!("error: {error}").as_str()));
+        assert!(text.contains("error: JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT must be"), "{text}");
         assert!(!text.contains("hush"));
         expectorate::assert_contents("tests/output/check-config-error.txt", &text);
     }

@@ -30,21 +30,21 @@ pub(super) struct Both {
     pub(super) operator: Remote<OperatorClient>,
 }
 
-/// Sends a request to a running server, and prints the answer. Every failure is of
-/// one class.
+/// Sends a request to a running server, prints the answer, and ends as that says.
+/// Every failure without an answer is of one class.
 pub(super) fn call(
     target: &Target,
     flags: &Flags,
     certificate: Certificate,
-    request: impl AsyncFnOnce(&Remote) -> Result<(String, Exit), RemoteError>,
+    request: impl AsyncFnOnce(&Remote) -> Result<(String, Result<Exit, Failure>), RemoteError>,
 ) -> Result<Exit, Failure> {
     let failed = |error: RemoteError| Failure::new(Exit::Remote, error);
     let vars = vars()?;
     let runtime = runtime()?;
     let remote = server(target, flags, certificate, &vars)?.map_err(failed)?;
-    let (answer, exit) = runtime.block_on(request(&remote)).map_err(failed)?;
+    let (answer, ended) = runtime.block_on(request(&remote)).map_err(failed)?;
     Printer::stdout().line(&answer)?;
-    Ok(exit)
+    ended
 }
 
 /// Runs a command that calls an operator API.

@@ -53,6 +53,10 @@ pub enum Exit {
     Config,
     /// The demo's run did not succeed.
     Demo,
+    /// The run that a command followed or started has failed.
+    RunFailed,
+    /// A check of the configuration against the machine and the services failed.
+    Unfit,
     /// The runs that were compared differ.
     Differs,
     /// The server refused the request, is down, or did not answer.
@@ -77,10 +81,12 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes, with their meaning for the help text.
-    pub const MEANINGS: [(Self, &str); 13] = [
+    pub const MEANINGS: [(Self, &str); 15] = [
         (Self::Ok, "success"),
         (Self::Config, "configuration error"),
         (Self::Demo, "the demo did not succeed"),
+        (Self::RunFailed, "the run that was followed, or that send-request sent, has failed"),
+        (Self::Unfit, "check-config --probe, doctor: something does not work"),
         (Self::Differs, "the runs differ"),
         (Self::Declined, "the question whether to go on was answered with no"),
         (Self::Remote, "send-request, health: the server refused a request, is down, or did not answer"),
@@ -113,7 +119,13 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Config | Self::Demo | Self::Differs | Self::Declined | Self::Remote => 1,
+            Self::Config
+            | Self::Demo
+            | Self::RunFailed
+            | Self::Unfit
+            | Self::Differs
+            | Self::Declined
+            | Self::Remote => 1,
             Self::Usage => 2,
             Self::Journal => 3,
             Self::Broken => 4,

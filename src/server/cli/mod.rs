@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   main ──▶ run ──┬─▶ serve ──────────────────▶ app           until a signal (reload: or a changed file)
-//!                  ├─▶ check_config ───────────▶ config
+//!                  ├─▶ check_config ───────────▶ config, app    (tries what a server needs: doctor)
+//!                  ├─▶ doctor ─────────────────▶ config, app ─▶ findings
+//!                  ├─▶ init ───────────────────▶ config         writes an env file
 //!                  ├─▶ demo ───────────────────▶ app, clients
 //!                  ├─▶ send_request, health ───▶ connect ─▶ remote   call a running server
 //!                  ├─▶ approvals, audit, bulk, dispatch, nodes, runs, webhooks, work
@@ -27,13 +29,16 @@ mod connect;
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
 mod demo;
 mod dispatch;
+mod doctor;
 mod documents;
 mod each;
 mod evidence;
 mod exit;
 mod explain;
+mod findings;
 mod health;
 mod ids;
+mod init;
 pub mod journal;
 mod listing;
 mod live;
@@ -53,11 +58,11 @@ mod work;
 use std::{io, path::Path, process::ExitCode};
 
 pub use self::{
-    args::{Cli, Command, JournalCommand},
+    args::{Cli, Command, Form, JournalCommand},
     exit::Exit,
     health::health,
     remote::{OperatorClient, Remote, RemoteError},
-    send_request::send_request,
+    send_request::{Sent, send_request},
 };
 use self::{
     check_config::check_config,
@@ -67,7 +72,7 @@ use self::{
 };
 use crate::{
     api::openapi,
-    app,
+    app::{self, Scope},
     config::{Flags, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
     operator::openapi as operator_openapi,
@@ -82,16 +87,22 @@ pub fn run(cli: &Cli) -> ExitCode {
     let ended = match cli.chosen() {
         Command::Serve { .. } => serve::serve(flags),
         Command::Openapi { operator } => print_openapi(operator),
-        Command::CheckConfig { .. } => print_config(flags),
+        Command::Init { profile, force } => init::init(Path::new("."), profile, force, Printer::stdout()),
+        Command::CheckConfig { probe, .. } => print_config(flags, probe),
+        Command::Doctor { shown, .. } => doctor::doctor(flags, shown),
         Command::Demo { keep, .. } => demo::command(keep, flags),
         Command::SendRequest { request, target } => {
-            let send = async |remote: &Remote| Ok((send_request(remote, &request).await?, Exit::Ok));
+            let send = async |remote: &Remote| {
+                let Sent { answers, failure } = send_request(remote, &request).await?;
+                let failed = |message| Err(Failure::new(Exit::RunFailed, message));
+                Ok((answers, failure.map_or(Ok(Exit::Ok), failed)))
+            };
             call(&target, flags, Certificate::Verified, send)
         }
         Command::Health { target } => {
             let query = async |remote: &Remote| {
                 let (report, good) = health(remote).await?;
-                Ok((report, if good { Exit::Ok } else { Exit::Remote }))
+                Ok((report, Ok(if good { Exit::Ok } else { Exit::Remote })))
             };
             call(&target, flags, Certificate::AnyOnLoopback, query)
         }
@@ -123,7 +134,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure { exit, message }) => {
             if !message.is_empty() {
-                eprintln!("{message}");
+                Printer::stdout().note(&message);
             }
             exit.into()
         }
@@ -136,13 +147,22 @@ fn print_openapi(operator: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn print_config(flags: &Flags) -> Result<Exit, Failure> {
+fn print_config(flags: &Flags, is_probed: bool) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let files = |settings: &Settings| {
-        app::check_files(settings).map_err(Failure::config)?;
+        app::check_files(settings).map_err(|error| serve::not_started(&error, settings))?;
         folder_exists(&settings.journal.path).map_err(|error| Failure::new(Exit::Journal, error))
     };
-    Ok(check_config(&vars, flags, &files, &mut io::stdout())?)
+    let checked = check_config(&vars, flags, &files, &mut io::stdout())?;
+    match Settings::from_vars(&vars, flags) {
+        // What is wrong with it has been said.
+        Ok(settings) if is_probed && checked == Exit::Ok => {
+            let printer = Printer::stdout();
+            printer.line("\n# Probe")?;
+            findings::print(printer, Form::Table, &doctor::look(&settings, Scope::Start)?)
+        }
+        Ok(_) | Err(_) => Ok(checked),
+    }
 }
 
 fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {

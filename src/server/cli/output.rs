@@ -56,7 +56,8 @@ impl Printer {
     /// Says something about the result, which is no part of it.
     #[expect(clippy::unused_self, reason = "what has no printer prints nothing")]
     pub(super) fn note(self, text: &str) {
-        eprintln!("{text}");
+        // If stderr is closed, there is no place left to say so.
+        let _written = writeln!(io::stderr(), "{text}");
     }
 }
 

@@ -46,6 +46,9 @@ pub enum RemoteError {
     Call { asked: String, url: String, given_by: &'static str, error: CallError },
     #[error("{asked} at {url}: no answer within {} s", ANSWER_WITHIN.as_secs())]
     Late { asked: String, url: String },
+    /// Another program answers. `found` completes "it is".
+    #[error("{url} is not a run coordinator: {found}\nThe address is given by {given_by}.")]
+    Foreign { url: String, given_by: &'static str, found: String },
     #[error("run {run} was started, but a later request failed:\n{error}")]
     AfterStart { run: String, error: Box<RemoteError> },
 }
@@ -116,6 +119,11 @@ impl<C> Remote<C> {
         }
     }
 
+    /// The failure to be a run coordinator.
+    pub(super) fn foreign(&self, found: String) -> RemoteError {
+        RemoteError::Foreign { url: self.url.clone(), given_by: self.given_by, found }
+    }
+
     /// The failure of a request.
     pub(super) fn failed(&self, asked: &str, error: CallError) -> RemoteError {
         RemoteError::Call { asked: asked.to_owned(), url: self.url.clone(), given_by: self.given_by, error }
@@ -128,7 +136,7 @@ impl RemoteError {
         match self {
             Self::Call { error, .. } => error.status(),
             Self::AfterStart { error, .. } => error.status(),
-            Self::Setup(_) | Self::Tls(_) | Self::File(_) | Self::Late { .. } => None,
+            Self::Setup(_) | Self::Tls(_) | Self::File(_) | Self::Late { .. } | Self::Foreign { .. } => None,
         }
     }
 }
@@ -146,6 +154,10 @@ fn no_answer(asked: &str, url: &str, given_by: &str, error: &CallError) -> Strin
             }
             text
         }
+        (Failure::HttpStatus { .. } | Failure::Malformed { .. }, _) => format!(
+            "{asked} at {url}: {reason}\nNo run coordinator has answered: another program has that address, or a \
+             proxy is in between. The address is given by {given_by}."
+        ),
         (_, None) => format!("{asked} at {url}: {reason}"),
         (_, Some(status)) => {
             let (code, message, details) = (error.code(), error.message(), error.details());

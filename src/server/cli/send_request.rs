@@ -11,15 +11,26 @@
 //! ```
 //!
 //! The content is not checked here: people send requests to see the server's
-//! answers.
+//! answers. If what was fetched has failed by then, so has the command.
 
 use std::{fs, path::Path};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::remote::{Remote, RemoteError, pretty};
+use super::{
+    remote::{Remote, RemoteError, pretty},
+    table::printable,
+};
 use crate::clients::{path::encode_path, verbatim};
+
+/// What came of the requests in a file.
+pub struct Sent {
+    /// All answers as JSON.
+    pub answers: String,
+    /// Why the node run that was fetched has failed, if it has.
+    pub failure: Option<String>,
+}
 
 /// The answers to the requests in a file.
 #[derive(Debug, Serialize)]
@@ -40,8 +51,28 @@ struct Requests {
     create: Option<Map<String, Value>>,
 }
 
-/// Sends the requests in a file, and returns all answers as JSON.
-pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, RemoteError> {
+impl From<Answers> for Sent {
+    fn from(answers: Answers) -> Self {
+        Self { answers: pretty(&answers), failure: failure(&answers.fetched) }
+    }
+}
+
+/// Why a node run has failed (contract §12); `None` if it has not.
+fn failure(node: &Value) -> Option<String> {
+    if node["state"] != "failed" {
+        return None;
+    }
+    let text = |value: &Value| value.as_str().map(|text| printable(text).into_owned());
+    let id = text(&node["node_run_id"]).unwrap_or_default();
+    let extensions = &node["extensions"];
+    let error = ["completion_error", "jarvis.completion_error"].map(|key| &extensions[key]);
+    let error = error.into_iter().find_map(|error| Some((text(&error["code"])?, text(&error["message"])?)));
+    let why = error.map(|(code, message)| format!(": {code}: {message}")).unwrap_or_default();
+    Some(format!("node run {id} failed{why}"))
+}
+
+/// Sends the requests in a file.
+pub async fn send_request(remote: &Remote, file: &Path) -> Result<Sent, RemoteError> {
     let name = file.display();
     let text = fs::read_to_string(file)
         .map_err(|error| RemoteError::File(format!("cannot read {name}: {error}")))?;
@@ -49,7 +80,7 @@ pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, Remote
         parse(&text).map_err(|reason| RemoteError::File(format!("{name}: {reason}")))?;
     let Some(start) = run else {
         let (created, fetched) = remote.create_and_fetch(create.unwrap_or_default()).await?;
-        return Ok(pretty(&Answers { run: None, created: Some(created), fetched }));
+        return Ok(Answers { run: None, created: Some(created), fetched }.into());
     };
     let run = remote.post("/v1/runs", "start_run", &start).await?;
     let then = async {
@@ -62,7 +93,7 @@ pub async fn send_request(remote: &Remote, file: &Path) -> Result<String, Remote
         Ok((Some(created), fetched))
     };
     match then.await {
-        Ok((created, fetched)) => Ok(pretty(&Answers { run: Some(run), created, fetched })),
+        Ok((created, fetched)) => Ok(Answers { run: Some(run), created, fetched }.into()),
         Err(error) => {
             let run = run["run_id"].as_str().unwrap_or_default().to_owned();
             Err(RemoteError::AfterStart { run, error: Box::new(error) })
@@ -127,6 +158,22 @@ mod tests {
             (json!({"run": 1, "nodes": 1}), Some(json!(1)), object(&json!({"nodes": 1}))),
         ] {
             assert_eq!(parse(&file.to_string()), Ok(Requests { run, create }), "{file}");
+        }
+    }
+
+    #[test]
+    fn failed_node_run_is_a_failure_with_its_error() {
+        let node = |state: &str, extensions: Value| {
+            failure(&json!({"node_run_id": "n", "state": state, "extensions": extensions}))
+        };
+        let error = json!({"code": "timeout", "message": "too\nlate"});
+        for key in ["completion_error", "jarvis.completion_error"] {
+            let failed = node("failed", json!({key: error}));
+            assert_eq!(failed.as_deref(), Some("node run n failed: timeout: too\\nlate"));
+        }
+        assert_eq!(node("failed", json!({})).as_deref(), Some("node run n failed"));
+        for state in ["queued", "running", "succeeded", "canceled"] {
+            assert_eq!(node(state, json!({"completion_error": error})), None);
         }
     }
 

@@ -66,7 +66,7 @@ async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, F
     let mut signals = Signals::catch().map_err(Failure::config)?;
     let server = Server::start(settings, Surroundings::default(), log)
         .await
-        .map_err(|error| Failure::new(exit_code(&error), error))?;
+        .map_err(|error| not_started(&error, settings))?;
     let file_changed = async {
         if settings.reload { watch.changed(&SystemClock).await } else { std::future::pending().await }
     };
@@ -99,6 +99,12 @@ async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, F
         StopReason::FileChanged => Ok(Next::ExecAgain),
         StopReason::Broken(reason) => Err(Failure::new(Exit::Broken, reason)),
     }
+}
+
+/// The error of a start, and what to do about it.
+pub(super) fn not_started(error: &StartError, settings: &Settings) -> Failure {
+    let remedy = error.remedy(settings).map(|remedy| format!("\n  {remedy}")).unwrap_or_default();
+    Failure::new(exit_code(error), format!("{error}{remedy}"))
 }
 
 fn exit_code(error: &StartError) -> Exit {

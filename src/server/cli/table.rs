@@ -34,6 +34,11 @@ fn entry_of(text: &str) -> Cow<'_, str> {
     if text.is_empty() { Cow::Borrowed(NONE) } else { printable(text) }
 }
 
+/// A number of things: `1 event`, `2 events`.
+pub(super) fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// Escapes what controls a terminal, or looks like another column.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace() || is_invisible(c));
@@ -58,6 +63,12 @@ mod tests {
         let rows = [["a", "long entry"], ["", "ü"], ["東京", "x"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&["ONE", "TWO"], &rows), "ONE   TWO\na     long entry\n-     ü\n東京  x");
         assert_eq!(table(&["ONE", "TWO"], &[]), "ONE  TWO");
+    }
+
+    #[test]
+    fn thing_is_singular_if_it_is_alone() {
+        let counts = [0, 1, 2].map(|count| counted(count, "node run"));
+        assert_eq!(counts, ["0 node runs", "1 node run", "2 node runs"]);
     }
 
     #[test]

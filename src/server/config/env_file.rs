@@ -42,14 +42,23 @@ pub enum EnvError {
 /// Variables from several layers, in order of precedence.
 #[derive(Clone, Debug, Default)]
 pub struct LayeredVars {
-    layers: Vec<(Source, BTreeMap<String, String>)>,
+    layers: Vec<(Source, Layer)>,
+}
+
+/// What one layer sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Layer {
+    values: BTreeMap<String, String>,
+    /// The lines of a file that set them.
+    lines: BTreeMap<String, usize>,
 }
 
 impl LayeredVars {
     /// Loads the process environment and the env files in `directory`.
     pub fn load(directory: &Path) -> Result<Self, EnvError> {
         let mut vars = Self::load_files(directory)?;
-        vars.layers.insert(0, (Source::Environment, environment(std::env::vars_os())?));
+        let values = environment(std::env::vars_os())?;
+        vars.layers.insert(0, (Source::Environment, Layer { values, ..Layer::default() }));
         Ok(vars)
     }
 
@@ -57,8 +66,8 @@ impl LayeredVars {
     pub fn load_files(directory: &Path) -> Result<Self, EnvError> {
         let mut layers = Vec::new();
         for (source, name) in ENV_FILES {
-            if let Some(values) = file(&directory.join(name))? {
-                layers.push((source, values));
+            if let Some(layer) = file(&directory.join(name))? {
+                layers.push((source, layer));
             }
         }
         Ok(Self { layers })
@@ -66,7 +75,8 @@ impl LayeredVars {
 
     /// Makes variables of layers, in order of precedence.
     pub fn new(layers: Vec<(Source, BTreeMap<String, String>)>) -> Self {
-        Self { layers }
+        let layer = |(source, values)| (source, Layer { values, ..Layer::default() });
+        Self { layers: layers.into_iter().map(layer).collect() }
     }
 
     /// The paths of the env files in `directory`, whether they exist or not.
@@ -74,24 +84,29 @@ impl LayeredVars {
         ENV_FILES.iter().map(|(_, name)| directory.join(name)).collect()
     }
 
-    fn deciding(&self, name: &str) -> Option<(Source, &str)> {
+    fn deciding(&self, name: &str) -> Option<(Source, &Layer, &str)> {
         self.layers
             .iter()
-            .find_map(|(source, values)| values.get(name).map(|value| (*source, value.as_str())))
+            .find_map(|(source, layer)| layer.values.get(name).map(|value| (*source, layer, value.as_str())))
     }
 }
 
 impl Vars for LayeredVars {
     fn get(&self, name: &str) -> Option<String> {
-        self.deciding(name).map(|(_, value)| value.to_owned())
+        self.deciding(name).map(|(_, _, value)| value.to_owned())
     }
 
     fn source(&self, name: &str) -> Option<Source> {
-        self.deciding(name).map(|(source, _)| source)
+        self.deciding(name).map(|(source, _, _)| source)
+    }
+
+    fn line(&self, name: &str) -> Option<usize> {
+        self.deciding(name).and_then(|(_, layer, _)| layer.lines.get(name).copied())
     }
 
     fn names(&self) -> Vec<String> {
-        let names: BTreeSet<&String> = self.layers.iter().flat_map(|(_, values)| values.keys()).collect();
+        let names: BTreeSet<&String> =
+            self.layers.iter().flat_map(|(_, layer)| layer.values.keys()).collect();
         names.into_iter().cloned().collect()
     }
 }
@@ -115,7 +130,7 @@ fn environment(
 }
 
 /// Reads the variables of an env file; `None` if it does not exist.
-fn file(path: &Path) -> Result<Option<BTreeMap<String, String>>, EnvError> {
+fn file(path: &Path) -> Result<Option<Layer>, EnvError> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&text).map(Some).map_err(|line| EnvError::Line { path: path.to_owned(), line }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -125,28 +140,29 @@ fn file(path: &Path) -> Result<Option<BTreeMap<String, String>>, EnvError> {
 
 /// Parses the text of an env file; an error is the number of the invalid line. Of
 /// several values for one name the last counts, as in a shell.
-fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
+fn parse(text: &str) -> Result<Layer, usize> {
     // dotenvy takes a final blank without a newline for an open statement.
     let text = format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(text));
     let lines_read = Cell::new(0);
     let mut statements =
         dotenvy::from_read_iter(LineByLine { rest: text.as_bytes(), lines_read: &lines_read });
-    let mut values = BTreeMap::new();
+    let mut layer = Layer::default();
     loop {
         let lines_before = lines_read.get();
         match statements.next() {
             Some(Ok((name, value))) => {
-                values.insert(name, value);
+                layer.lines.insert(name.clone(), statement_after(&text, lines_before));
+                layer.values.insert(name, value);
             }
             Some(Err(_)) => return Err(statement_after(&text, lines_before)),
-            None => return Ok(values),
+            None => return Ok(layer),
         }
     }
 }
 
 /// The number of the first line after `lines` that is neither blank nor a comment:
-/// the first line of the invalid statement. (An unclosed quote extends it to the
-/// end of the file.)
+/// the first line of the statement. (An unclosed quote extends it to the end of the
+/// file.)
 fn statement_after(text: &str, lines: usize) -> usize {
     let skipped = text
         .lines()

@@ -1,10 +1,10 @@
-//! Errors of the configuration.
+//! An error of the configuration. What to set instead is in `errors`.
 
 use super::value::one_line;
 
-/// The first error of the configuration. Its `Display` is the line that goes to
-/// stderr before the process exits with 1; the contract fixes the first five
-/// messages (contract §18).
+/// An error of the configuration. Its `Display` is the line that goes to stderr
+/// before the process exits with 1; the contract fixes the first five messages
+/// (contract §18).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{0} is required to start the Run Coordinator")]
@@ -21,9 +21,10 @@ pub enum ConfigError {
     /// A secret is given twice.
     #[error("{0} and {1} exclude each other")]
     Both(&'static str, &'static str),
-    /// An error of the inbound authentication settings (contract §19).
-    #[error("{0}")]
-    Inbound(String),
+    /// An error of the inbound authentication settings (contract §19). `name` is the
+    /// variable to set, or to correct.
+    #[error("{message}")]
+    Inbound { name: &'static str, message: String, remedy: String },
     /// An invalid value of a variable. `name` is the name that was used, which may
     /// be an alias.
     #[error("{name} must be {expected}, not '{value}'")]
@@ -36,7 +37,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// Makes an error of the inbound settings; the message may quote input.
-    pub(super) fn inbound(message: &str) -> Self {
-        Self::Inbound(one_line(message))
+    pub(super) fn inbound(name: &'static str, message: &str, remedy: impl Into<String>) -> Self {
+        Self::Inbound { name, message: one_line(message), remedy: remedy.into() }
     }
 }

@@ -5,8 +5,8 @@
 //!  process environment ─┐
 //!  .env.local ──────────┼─▶ LayeredVars ─▶ Settings::from_vars ─▶ the server
 //!  .env ────────────────┘        │                │
-//!  flags ────────────────────────┼────────────────┘ ConfigError: the contract's
-//!                                │                  messages, in its order
+//!  flags ────────────────────────┼────────────────┘ ConfigErrors: all of them, the
+//!                                │                  contract's first, in its order
 //!  variables::groups (one table) ┴─▶ --help, check-config, .env.example, docs
 //! ```
 //!
@@ -25,10 +25,13 @@ mod auth;
 pub mod bounds;
 pub mod env_file;
 pub mod error;
+mod errors;
 pub mod flags;
 mod kind;
 pub mod render;
 pub mod settings;
+pub mod template;
+mod unknown;
 pub mod value;
 pub mod variable;
 pub mod variables;
@@ -37,6 +40,7 @@ pub mod vars;
 pub use auth::{AuthSettings, Authorization, Belongs, KeySource, Mode, Profile};
 pub use env_file::LayeredVars;
 pub use error::ConfigError;
+pub use errors::ConfigErrors;
 pub use flags::Flags;
 pub use kind::Kind;
 pub use settings::{
@@ -44,8 +48,10 @@ pub use settings::{
     OutboundTls, PerPrincipal, PolicyPosture, Rate, RunBounds, Settings, Stores, TraceSettings,
     in_effect_of_invalid,
 };
+pub use template::Template;
+pub use unknown::{UnknownName, foreign_names};
 pub use value::{
     ExecutorUrls, HttpUrl, InEffect, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage,
     SchemaMode, Secret, SecretError, SecretSource, TARGET_BYTES, WebhookTargets, WithoutStores, masked_url,
 };
-pub use vars::Vars;
+pub use vars::{Source, Vars};

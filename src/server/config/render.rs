@@ -1,4 +1,4 @@
-//! Writes the table of variables as documents: help, `.env.example`,
+//! Writes the table of variables as documents: help, env files,
 //! `docs/configuration.md`.
 
 use std::fmt::Write as _;
@@ -36,30 +36,10 @@ pub fn after_help(exits: &[(u8, &str)]) -> String {
     help
 }
 
-/// The variables that `.env.example` sets, so that a copy starts a server; the
-/// others are commented out.
-const STARTS_WITH: [&str; 3] =
-    [variables::AUTH_PROFILE.name, variables::POLICY_PROFILE.name, variables::OPERATOR_LISTEN.name];
-
-/// The text of `.env.example`: every variable.
-pub fn env_example() -> String {
-    let mut file = String::from(
-        "# Settings of the JARVIS Run Coordinator. Copy to .env.local (or .env). The environment overrides\n\
-         # .env.local, which overrides .env. Write values with blanks, # or $ in single quotes.\n\
-         #\n\
-         # Unchanged, this starts a stand-alone server for development: it requires no token and allows\n\
-         # everything. Remove the # of what else you want to set:\n\
-         # - for an executor of atomic nodes: JARVIS_ATOMIC_EXECUTOR_URL.\n\
-         # - for the JARVIS services on this machine: all of \"JARVIS stores\" and \"Other services\", and\n\
-         #   JARVIS_RUN_COORDINATOR_PUBLIC_URL. The ports are the services' defaults.\n\
-         # - for tokens of the JARVIS Keycloak, also: ARP_AUTH_PROFILE=dev-secure-keycloak, and\n\
-         #   ARP_AUTH_ISSUER, ARP_AUTH_AUDIENCE, ARP_AUTH_CLIENT_ID and ARP_AUTH_CLIENT_SECRET as given\n\
-         #   here. The audience of each service must be the one that the service itself requires.\n\
-         # - for production: ARP_AUTH_PROFILE=enterprise with its issuer and audience, and JARVIS_PDP_URL\n\
-         #   instead of JARVIS_POLICY_PROFILE.\n\
-         #\n\
-         # More about each in docs/configuration.md. Written by a test from src/server/config/variables.rs.\n",
-    );
+/// An env file with every variable below a head of comments. What `set` has no value
+/// for is commented out, with an example.
+pub(super) fn env_file(head: &str, set: &dyn Fn(&Variable) -> Option<&'static str>) -> String {
+    let mut file = head.to_owned();
     for group in variables::groups() {
         let _ = write!(file, "\n# --- {} ---\n", group.title);
         for variable in group.variables {
@@ -73,10 +53,9 @@ pub fn env_example() -> String {
             if let Fallback::Description(text) = variable.fallback {
                 let _ = writeln!(file, "# If unset: {text}");
             }
-            let off = if STARTS_WITH.contains(&variable.name) { "" } else { "#" };
-            let example = example(variable);
-            let quote = if example.contains('"') { "'" } else { "" };
-            let _ = writeln!(file, "{off}{}={quote}{example}{quote}", variable.name);
+            let (off, value) = set(variable).map_or(("#", example(variable)), |value| ("", value));
+            let quote = if value.contains('"') { "'" } else { "" };
+            let _ = writeln!(file, "{off}{}={quote}{value}{quote}", variable.name);
         }
     }
     file
@@ -166,7 +145,7 @@ fn example(variable: &Variable) -> &'static str {
 }
 
 /// Wraps `text` at blanks into lines of at most `width` characters.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -183,13 +162,9 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::{
-        Endpoint, ExecutorUrls, Executors, Flags, LayeredVars, Mode, PolicyPosture, Settings, Vars,
-        settings::Limits,
-    };
 
     #[test]
     fn variables_have_unique_names_and_descriptions() {
@@ -204,103 +179,6 @@ mod tests {
                 assert!(values.contains(&value), "{}", variable.name);
             }
         }
-    }
-
-    #[test]
-    fn env_example_is_up_to_date_and_loads() {
-        let file = env_example();
-        expectorate::assert_contents(".env.example", &file);
-
-        // Unchanged, it sets what a server needs to start, and nothing else.
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join(".env");
-        std::fs::write(&path, &file).expect("written");
-        let vars = LayeredVars::load_files(directory.path()).expect("readable");
-        let set = variables::all().filter(|variable| vars.source(variable.name).is_some());
-        assert_eq!(set.map(|variable| variable.name).collect::<BTreeSet<_>>(), BTreeSet::from(STARTS_WITH));
-        let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
-        assert_eq!((settings.inbound.mode, settings.policy), (Mode::Disabled, PolicyPosture::DevAllow));
-
-        // With every # removed, it sets everything to a working value; a secret is
-        // given as a file or as it is.
-        let is_file = |name: &str| name.ends_with("_FILE");
-        let line = |line: &str| match line.strip_prefix('#') {
-            Some(set)
-                if set
-                    .split_once('=')
-                    .is_some_and(|(name, _)| variables::is_known(name) && !is_file(name)) =>
-            {
-                format!("{set}\n")
-            }
-            Some(_) | None => format!("{line}\n"),
-        };
-        std::fs::write(&path, file.lines().map(line).collect::<String>()).expect("written");
-        let vars = LayeredVars::load_files(directory.path()).expect("readable");
-        let set = |name| vars.source(name).is_some();
-        assert!(variables::all().all(|variable| set(variable.name) != is_file(variable.name)));
-        let settings = Settings::from_vars(&vars, &Flags::default()).expect("usable");
-
-        // Its defaults are those of a server without it.
-        let none = BTreeMap::from([("ARP_AUTH_PROFILE".to_owned(), "dev-insecure".to_owned())]);
-        let default = Settings::from_vars(&none, &Flags::default()).expect("usable");
-        // Principals have no limits of their own by default.
-        let per_principal = default.limits.per_principal;
-        assert_eq!(Limits { per_principal, ..settings.limits }, default.limits);
-        assert_eq!(settings.deadlines, default.deadlines);
-        assert_eq!(settings.calls, default.calls);
-        assert_eq!(settings.log, default.log);
-        assert_eq!(settings.journal.path, default.journal.path);
-    }
-
-    /// Follows the advice in its head.
-    #[test]
-    fn env_example_works_with_the_jarvis_services() {
-        let on = |names: &[&str]| {
-            let mut file = env_example();
-            for name in names {
-                let before = file.clone();
-                file = file.replace(&format!("\n#{name}="), &format!("\n{name}="));
-                assert_ne!(file, before, "{name}");
-            }
-            file
-        };
-        let settings = |file: &str| {
-            let directory = tempfile::tempdir().expect("a directory");
-            std::fs::write(directory.path().join(".env"), file).expect("written");
-            let vars = LayeredVars::load_files(directory.path()).expect("readable");
-            Settings::from_vars(&vars, &Flags::default()).expect("usable")
-        };
-        let services = variables::groups()
-            .filter(|group| group.title.starts_with("JARVIS stores") || group.title == "Other services");
-        let services = services.flat_map(|group| group.variables).map(|variable| variable.name);
-        let with_services: Vec<&str> = services.chain(["JARVIS_RUN_COORDINATOR_PUBLIC_URL"]).collect();
-        let all = settings(&on(&with_services));
-        let url = |endpoint: Option<Endpoint>| endpoint.expect("an endpoint").url.as_str().to_owned();
-        let stores = all.stores.expect("stores");
-        assert_eq!(stores.run_store.url.as_str(), "http://127.0.0.1:8091");
-        assert_eq!(stores.artifact_store.url.as_str(), "http://127.0.0.1:8092");
-        assert_eq!(stores.event_stream.url.as_str(), "http://127.0.0.1:8093");
-        let single = |executors: Option<Executors>| match executors.expect("executors").urls {
-            ExecutorUrls::Single(url) => url.as_str().to_owned(),
-            list @ (ExecutorUrls::Addresses(_) | ExecutorUrls::Named(_)) => panic!("a list: {list:?}"),
-        };
-        assert_eq!(single(all.atomic_executor), "http://127.0.0.1:8082");
-        assert_eq!(single(all.composite_executor), "http://127.0.0.1:8083");
-        assert_eq!(url(all.node_registry), "http://127.0.0.1:8084");
-        assert_eq!(url(all.selection), "http://127.0.0.1:8085");
-        assert_eq!(url(all.pdp), "http://127.0.0.1:8086");
-        assert_eq!(all.public_url.expect("a URL").as_str(), "http://127.0.0.1:8081");
-        assert_eq!(all.outbound, None);
-
-        let credentials =
-            ["ARP_AUTH_ISSUER", "ARP_AUTH_AUDIENCE", "ARP_AUTH_CLIENT_ID", "ARP_AUTH_CLIENT_SECRET"];
-        let file = on(&[&with_services[..], &credentials].concat());
-        let file = file.replace("ARP_AUTH_PROFILE=dev-insecure", "ARP_AUTH_PROFILE=dev-secure-keycloak");
-        let secure = settings(&file);
-        assert_eq!(secure.inbound.mode, Mode::Required);
-        assert_eq!(secure.inbound.audience.as_deref(), Some("arp-run-coordinator"));
-        let endpoint = secure.outbound.expect("credentials").token_endpoint;
-        assert_eq!(endpoint.as_str(), "http://localhost:8080/realms/arp-dev/protocol/openid-connect/token");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub const PREFIX: &str = "JARVIS_RUN_COORDINATOR_";
 
 const OWN: &str = "own";
 
-const LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+pub(super) const LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 const fn base_url(name: &'static str, about: &'static str) -> Variable {
     Variable::new(name, Kind::BaseUrl, about)

@@ -30,6 +30,11 @@ pub trait Vars {
         self.get(name).map(|_| Source::Environment)
     }
 
+    /// The line of the env file that decides `name`, if a file does.
+    fn line(&self, _name: &str) -> Option<usize> {
+        None
+    }
+
     /// All names that are set, to find unknown ones.
     fn names(&self) -> Vec<String> {
         Vec::new()

@@ -166,6 +166,19 @@ impl ApiError {
         Self::new(ErrorStatusCode::NOT_FOUND, "http_error", "Not Found", Some(false))
     }
 
+    /// Adds to the details of a 404 what was probably meant.
+    pub(super) fn hinting(mut self, hint: String) -> Self {
+        if self.0.status == ErrorStatusCode::NOT_FOUND {
+            self.0.envelope.error.details = Some([("hint", hint.into())].into());
+        }
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_envelope(self) -> ErrorEnvelope {
+        self.0.envelope
+    }
+
     /// Adds `method` to the `Allow` header of a 405.
     pub(super) fn allowing(mut self, method: &'static str) -> Self {
         if self.0.status == ErrorStatusCode::METHOD_NOT_ALLOWED {

@@ -11,7 +11,8 @@
 //! POST /v1/runs/a%3Acancel          ──▶ /v1/runs/a/:cancel         run `a`
 //! GET  /v1/runs/a:cancel            ──▶ unchanged                  run `a:cancel`
 //! PUT  /v1/runs/a:cancel            ──▶ 405, Allow: GET, POST
-//! POST /v1/runs/a/:cancel           ──▶ 404
+//! POST /v1/runs/a/:cancel           ──▶ 404, with a hint
+//! any  /v1/runs/a/cancel            ──▶ 404, with a hint
 //! any  …%2F…, //, trailing /        ──▶ 404
 //! ```
 //!
@@ -45,16 +46,30 @@ pub(super) fn locate<R>(
     }
     // A segment that begins with a colon is a verb in its inside spelling.
     if begins_with_colon(last_segment(path)) && find(&Method::POST, path).is_ok() {
-        return Err(ApiError::no_such_route());
+        return Err(hinted(ApiError::no_such_route(), path, &find));
     }
     find(method, path).map_err(|error| {
-        let error = ApiError::from(error);
+        let error = hinted(ApiError::from(error), path, &find);
         // GET reads the whole segment as an id, POST has a verb in it.
         match with_verb_apart(path) {
             Some(inside) if find(&Method::POST, &inside).is_ok() => error.allowing("POST"),
             Some(_) | None => error,
         }
     })
+}
+
+/// Says where a verb belongs that is a segment of its own: `/v1/runs/a/cancel`.
+fn hinted<R>(error: ApiError, path: &str, find: &impl Fn(&Method, &str) -> Result<R, HttpError>) -> ApiError {
+    let last = last_segment(path);
+    let verb = last.strip_prefix(':').unwrap_or(last);
+    // Of the caller's input only what is a verb of ours is repeated.
+    let is_word = !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_lowercase());
+    let parents = &path[..path.len() - last.len()];
+    if is_word && find(&Method::POST, &format!("{parents}:{verb}")).is_ok() {
+        error.hinting(format!("A verb follows the id after a colon, with POST: …/{{id}}:{verb}"))
+    } else {
+        error
+    }
 }
 
 /// Whether dropshot's router may see the path: it ignores empty segments, and
@@ -140,6 +155,32 @@ pub(super) mod tests {
 
     pub(in crate::server::http_server) fn shown(id: &str) -> String {
         format!("String({id:?})")
+    }
+
+    #[test]
+    fn verb_in_the_wrong_place_has_a_hint() {
+        let mut api = ApiDescription::new();
+        api.register(get).unwrap();
+        api.register(cancel).unwrap();
+        api.register(events).unwrap();
+        let router = api.into_router();
+        for (method, path, has_hint) in [
+            ("POST", "/v1/runs/a/cancel", true),
+            ("GET", "/v1/runs/a/cancel", true),
+            ("DELETE", "/v1/runs/a:b/cancel", true),
+            ("POST", "/v1/runs/a/:cancel", true),
+            ("POST", "/v1/runs/a/explode", false),
+            ("POST", "/v1/runs/a/b/cancel", false),
+            ("POST", "/v1/runs/a/can%63el", false),
+            ("POST", "/v1/cancel", false),
+        ] {
+            let find = |method: &Method, path: &str| router.lookup_route(method, path.into(), None);
+            let error = locate(&method.parse().unwrap(), path, find).expect_err("no route").into_envelope();
+            let hint = error.error.details.and_then(|details| details.text("hint"));
+            let expected = "A verb follows the id after a colon, with POST: …/{id}:cancel";
+            assert_eq!(hint.as_deref(), has_hint.then_some(expected), "{method} {path}");
+            assert_eq!(error.error.message, "Not Found", "{method} {path}");
+        }
     }
 
     #[test]

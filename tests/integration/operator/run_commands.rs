@@ -144,7 +144,7 @@ async fn events_are_printed_and_followed_to_the_end() {
     assert_eq!(json_lines(printed(&followed)), all);
     let tree = printed(&tree);
     assert!(tree.contains("run_completed") && tree.contains("\n  ⊘ accept"), "{tree}");
-    assert!(tree.contains(&format!("run two canceled: 1 node runs, {} events, ", all.len())), "{tree}");
+    assert!(tree.contains(&format!("run two canceled: 1 node run, {} events, ", all.len())), "{tree}");
     assert!(!tree.contains('\u{1b}'), "{tree}");
     t.stop().await;
 }

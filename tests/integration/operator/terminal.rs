@@ -133,7 +133,7 @@ async fn live_tree_is_redrawn_until_the_run_ends() {
         assert_eq!(ended, Some(0), "{seen}");
         assert!(seen.starts_with(HIDE_CURSOR) && seen.contains("1 of 1 node runs over"), "{seen}");
         let (_, after) = seen.rsplit_once(SHOW_CURSOR).expect("the cursor is back");
-        assert!(after.contains(&format!("run {run} canceled: 1 node runs, ")), "{seen}");
+        assert!(after.contains(&format!("run {run} canceled: 1 node run, ")), "{seen}");
         assert_eq!(seen.contains("\x1b[1m"), colour, "{seen}");
     }
     t.stop().await;

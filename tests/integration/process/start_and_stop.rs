@@ -130,7 +130,10 @@ async fn process_that_cannot_listen_dispatches_nothing() {
     let program = program.without("JARVIS_RUN_COORDINATOR_AUTO_DISPATCH");
     let on_taken_port = program.with_arguments(&["--port", &port]);
     let ended = on_taken_port.run().await;
-    let message = format!("cannot listen on 127.0.0.1:{port}: Address already in use (os error 98)\n");
+    let message = format!(
+        "cannot listen on 127.0.0.1:{port}: Address already in use (os error 98)\n  Set another address with \
+         --host and --port, or end the process that has this one.\n"
+    );
     assert_eq!((ended.code, ended.stderr), (Some(1), message));
     assert_eq!(executors.calls().len(), 0);
 

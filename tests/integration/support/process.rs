@@ -157,7 +157,7 @@ impl Program {
     }
 
     /// [`Program::start`] for a log that is text.
-    #[allow(dead_code, reason = "only the attacks read text")]
+    #[allow(dead_code, reason = "only some test binaries read text")]
     pub async fn start_in_text(&self) -> Process {
         let mut process = self.spawn();
         let address = |log: &Log| {

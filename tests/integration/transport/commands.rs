@@ -66,12 +66,12 @@ async fn check_config_reads_the_certificates() {
         program.write("key", key);
         let ended = program.run().await;
         assert!(!ended.stdout.contains("PRIVATE"), "{}", ended.stdout);
-        (ended.code, ended.stdout.lines().last().expect("lines").to_owned())
+        (ended.code, ended.stdout)
     };
-    let (code, line) = check(&one.cert, &one.key).await;
-    assert_eq!(code, Some(0), "{line}");
-    assert_eq!(
-        check(&one.cert, &other.key).await,
-        (Some(1), "error: crt: its key is not that in key".to_owned())
-    );
+    let (code, text) = check(&one.cert, &one.key).await;
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = check(&one.cert, &other.key).await;
+    assert_eq!(code, Some(1), "{text}");
+    let says = format!("\nerror: crt: its key is not that in key\n  The file is set with {CERT}.\n");
+    assert!(text.ends_with(&says), "{text}");
 }

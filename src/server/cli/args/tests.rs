@@ -23,8 +23,11 @@ fn flags_are_accepted_before_and_after_the_command() {
         port: Some(8082),
         reload: true,
         journal: Some("/data/j.db".into()),
+        log_level: Some(slog::Level::Warning),
+        verbose: 0,
     };
-    let given = ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db"];
+    let given =
+        ["--host", "0.0.0.0", "--port", "8082", "--reload", "--journal", "/data/j.db", "--log-level", "warn"];
     for command in [None, Some("serve")] {
         for before in [true, false] {
             let mut line = vec!["jarvis-run-coordinator"];
@@ -45,9 +48,16 @@ fn only_known_commands_are_accepted() {
     };
     assert_eq!(command("x"), Ok(Command::Serve { flags: Flags::default() }));
     assert_eq!(command("x openapi"), Ok(Command::Openapi { operator: false }));
-    assert_eq!(command("x check-config"), Ok(Command::CheckConfig { flags: Flags::default() }));
-    assert_eq!(command("x demo"), Ok(Command::Demo { keep: false, flags: Flags::default() }));
-    assert_eq!(command("x demo --keep"), Ok(Command::Demo { keep: true, flags: Flags::default() }));
+    for (line, probe) in [("x check-config", false), ("x check-config --probe", true)] {
+        assert_eq!(command(line), Ok(Command::CheckConfig { probe, flags: Flags::default() }));
+    }
+    for (line, keep) in [("x demo", false), ("x demo --keep", true)] {
+        assert_eq!(command(line), Ok(Command::Demo { keep, place: DemoPlace::default() }));
+    }
+    let init = |profile, force| Ok(Command::Init { profile, force });
+    assert_eq!(command("x init"), init(Template::DevInsecure, false));
+    assert_eq!(command("x init --profile enterprise --force"), init(Template::Enterprise, true));
+    assert!(matches!(command("x doctor -o json --port 1"), Ok(Command::Doctor { .. })));
     assert_eq!(command("x health"), Ok(Command::Health { target: Target::default() }));
     let journal = |command| Ok(Command::Journal { command, journal: None });
     assert_eq!(command("x journal check"), journal(JournalCommand::Check { file: None }));
@@ -68,6 +78,10 @@ fn only_known_commands_are_accepted() {
         "x --port 65536",
         "x --journal",
         "x serve --keep",
+        "x demo --reload",
+        "x init --profile strict",
+        "x serve -v --log-level info",
+        "x serve --log-level loud",
         "x openapi --port 80",
         "x approvals list --journal j.db",
         "x runs list --reload",

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::exit::{Exit, Failure};
 use crate::{app::StartError, clients::CallError, types::RunState};
 
 /// Why the demo failed.
@@ -19,6 +20,21 @@ pub(super) enum DemoError {
     Run(RunState),
     #[error("demo: interrupted")]
     Interrupted,
+}
+
+/// A reader that has seen enough is no failure.
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::said(Exit::Ok),
+            DemoError::Setup(_)
+            | DemoError::Start(_)
+            | DemoError::Call(_)
+            | DemoError::Output(_)
+            | DemoError::Run(_)
+            | DemoError::Interrupted => Self::new(Exit::Demo, error),
+        }
+    }
 }
 
 impl From<CallError> for DemoError {

@@ -61,7 +61,7 @@ pub(super) fn command(keep: bool, flags: &Flags) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(Exit::Demo, error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::catch().map_err(|error| Failure::new(Exit::Demo, error))?;
-        run(keep, flags, signals.received()).await.map_err(|error| Failure::new(Exit::Demo, error))
+        run(keep, flags, signals.received()).await.map_err(Failure::from)
     });
     runtime.shutdown_background();
     ended.map(|()| Exit::Ok)
@@ -96,8 +96,8 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     let listen = Flags {
         host: Some(host.to_owned()),
         port: Some(port),
-        reload: false,
         journal: Some(journal.clone()),
+        ..Flags::default()
     };
     let settings = settings(&listen, &operator, &url, &executors_url)?;
     let server = Server::start(&settings, Surroundings::default(), &log).await?;
@@ -212,7 +212,7 @@ impl Drop for Folder {
         if !self.kept
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
-            eprintln!("demo: cannot remove {}: {error}", self.path.display());
+            let _written = writeln!(io::stderr(), "demo: cannot remove {}: {error}", self.path.display());
         }
     }
 }

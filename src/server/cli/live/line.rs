@@ -16,7 +16,7 @@ pub(in super::super) struct OutputStyle {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(in super::super) enum Paint {
     Plain,
     Bold,
     Dim,
@@ -41,7 +41,7 @@ impl Paint {
 }
 
 /// A line that is truncated to the width of the terminal.
-pub(super) struct Line {
+pub(in super::super) struct Line {
     text: String,
     /// The columns that are left.
     room: usize,
@@ -49,7 +49,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(output: OutputStyle) -> Self {
+    pub(in super::super) fn new(output: OutputStyle) -> Self {
         // The last column stays free: a full line would lose its end when the rest of
         // it is cleared.
         let room = if output.live { output.columns.saturating_sub(1) } else { usize::MAX };
@@ -58,7 +58,7 @@ impl Line {
 
     /// Appends `text`, truncated to the columns that are left, and without what
     /// controls a terminal.
-    pub(super) fn put(&mut self, paint: Paint, text: &str) -> &mut Self {
+    pub(in super::super) fn put(&mut self, paint: Paint, text: &str) -> &mut Self {
         let text = &*printable(text);
         let width = text.width();
         let truncated: String;
@@ -80,7 +80,7 @@ impl Line {
         self
     }
 
-    pub(super) fn done(self) -> String {
+    pub(in super::super) fn done(self) -> String {
         match self.text.trim_end() {
             trimmed if trimmed.len() == self.text.len() => self.text,
             trimmed => trimmed.to_owned(),

@@ -25,13 +25,14 @@ use unicode_width::UnicodeWidthStr;
 
 pub(super) use self::{
     detail::{completion_error, event_text},
-    line::OutputStyle,
+    line::{Line, OutputStyle, Paint},
     screen::Screen,
 };
 use self::{
     detail::{event_detail, glyph, node_note, node_state, paint, short, text},
-    line::{Line, Paint, pad},
+    line::pad,
 };
+use super::table::counted;
 use crate::{
     time::Timestamp,
     types::{NodeRun, NodeRunId, NodeRunState, RunEvent, RunEventType, RunId, RunState},
@@ -132,8 +133,13 @@ impl RunPicture {
         let state = self.end().unwrap_or(RunState::Running);
         let Self { run, nodes, event_count, .. } = self;
         let took = self.events.back().map_or(Duration::ZERO, |last| self.elapsed(last.time));
-        let (took, more) = (took.as_secs_f64(), self.more());
-        format!("run {run} {state}: {}{more} node runs, {event_count} events, {took:.1} s", nodes.len())
+        let took = took.as_secs_f64();
+        let (node_runs, events) = (nodes.len() as u64, counted(*event_count, "event"));
+        let node_runs = match self.is_cut {
+            true => format!("{node_runs} or more node runs"),
+            false => counted(node_runs, "node run"),
+        };
+        format!("run {run} {state}: {node_runs}, {events}, {took:.1} s")
     }
 
     fn more(&self) -> &'static str {
@@ -163,10 +169,10 @@ impl RunPicture {
         head.put(Paint::Plain, "  ").put(Paint::Bold, &format!("run {}", self.run));
         head.put(paint(state), &format!("  {state}"));
         let seconds = self.elapsed(until).as_secs_f64();
-        let (nodes, events) = (self.nodes.len(), self.event_count);
+        let (nodes, events) = (self.nodes.len(), counted(self.event_count, "event"));
         let over = self.nodes.iter().filter(|node| node.state.is_terminal()).count();
         let progress = format!(" {over} of {nodes}{} node runs over", self.more());
-        head.put(Paint::Dim, &format!("  {seconds:.1} s,{progress}, {events} events"));
+        head.put(Paint::Dim, &format!("  {seconds:.1} s,{progress}, {events}"));
 
         let mut frame = vec![head.done(), String::new()];
         // The head, the events, a line below each and the cursor's.

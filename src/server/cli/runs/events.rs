@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use super::super::{
-    args::{Form, ReadEvents},
-    connect::Both,
-    exit::{Exit, Failure},
-    live::event_text,
-    output::Printer,
-    table::printable,
+use super::{
+    super::{
+        args::{Form, ReadEvents},
+        connect::Both,
+        exit::{Exit, Failure},
+        live::event_text,
+        output::Printer,
+        table::printable,
+    },
+    outcome::outcome,
 };
 use crate::{
     clients::RunEvents,
@@ -24,7 +27,8 @@ pub(in super::super) enum Narrow<'n> {
     To(&'n NodeRunId),
 }
 
-/// Prints the events of a run as they come.
+/// Prints the events of a run as they come. If it follows the run to its end, it fails
+/// with it.
 pub(in super::super) async fn print(
     both: &Both,
     printer: Printer,
@@ -39,10 +43,11 @@ pub(in super::super) async fn print(
     if form == Form::Table {
         printer.line(&row("SEQ", "TIME", "EVENT", "NODE RUN", "DETAIL"))?;
     }
+    let mut last = None;
     loop {
         let event = match events.next().await {
             Ok(Some(event)) => event,
-            Ok(None) => return Ok(Exit::Ok),
+            Ok(None) => return outcome(run, last.as_ref()),
             Err(error) => {
                 let asked = format!("GET /v1/runs/{run}/events");
                 let mut failure = Failure::from(both.server.failed(&asked, error));
@@ -60,6 +65,10 @@ pub(in super::super) async fn print(
         match form {
             Form::Table => printer.line(&line(&event))?,
             Form::Json => printer.json(&event)?,
+        }
+        match narrow {
+            Narrow::No if follow => last = Some(event),
+            Narrow::No | Narrow::To(_) => {}
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
         live::{OutputStyle, RunPicture, Screen},
         output::Printer,
     },
+    outcome::outcome,
     tree::nodes,
 };
 use crate::{
@@ -36,7 +37,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Shows the run until it ends.
 pub(super) async fn follow(both: &Both, printer: Printer, run: &RunId) -> Result<Exit, Failure> {
-    let mut view = View { both, printer, run, picture: RunPicture::new(run.clone()), looked: None };
+    let picture = RunPicture::new(run.clone());
+    let mut view = View { both, printer, run, picture, looked: None, last: None };
     view.look().await?;
     let events = RunEvents::follow(both.server.client().clone(), run.clone(), Arc::new(SystemClock));
     // A stream keeps its place if another branch is first.
@@ -77,7 +79,7 @@ pub(super) async fn follow(both: &Both, printer: Printer, run: &RunId) -> Result
     }
     drop(screen);
     printer.line(&format!("\n{}", view.picture.summary()))?;
-    Ok(Exit::Ok)
+    outcome(run, view.last.as_ref())
 }
 
 struct View<'v> {
@@ -86,6 +88,7 @@ struct View<'v> {
     run: &'v RunId,
     picture: RunPicture,
     looked: Option<Timestamp>,
+    last: Option<RunEvent>,
 }
 
 impl View<'_> {
@@ -97,6 +100,7 @@ impl View<'_> {
         if !output.live {
             self.printer.line(&self.picture.event_line(&event, output))?;
         }
+        self.last = Some(event.clone());
         self.picture.add_event(event);
         Ok(())
     }

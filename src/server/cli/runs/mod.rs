@@ -4,7 +4,7 @@
 //!   list, count, tree, export ─────▶ operator API      explain ─▶ cli::explain
 //!   cancel, hold, release ─────────▶ operator API      verify, diff ─▶ cli::evidence
 //!   get, tree -f ──────────────────▶ both
-//!   events ────────────────────────▶ API
+//!   events ────────────────────────▶ API               followed to the end: outcome
 //! ```
 
 mod change;
@@ -13,6 +13,7 @@ mod export;
 mod follow;
 mod get;
 mod list;
+mod outcome;
 mod tree;
 
 use std::{io, time::Duration};

@@ -90,8 +90,10 @@ fn authorization(
     let belongs = match v::AUTHORIZATION.read(vars, Belongs::parse)? {
         Some(Belongs::Owner | Belongs::Tenant) if !identifies => {
             return Err(ConfigError::inbound(
+                v::AUTHORIZATION.name,
                 "JARVIS_RUN_COORDINATOR_AUTHORIZATION requires ARP_AUTH_MODE 'required' or 'optional', \
                  because without tokens all callers are the same",
+                format!("Set {} to open, or remove it.", v::AUTHORIZATION.name),
             ));
         }
         Some(belongs) => belongs,
@@ -124,7 +126,11 @@ impl Profile {
             "dev-insecure" | "dev" => Ok(Self::DevInsecure),
             "dev-secure-keycloak" | "dev-secure" | "keycloak" => Ok(Self::DevSecureKeycloak),
             "enterprise" | "prod" | "production" => Ok(Self::Enterprise),
-            _ => Err(invalid(&v::AUTH_PROFILE, name)),
+            _ => Err(invalid(
+                &v::AUTH_PROFILE,
+                name,
+                "dev-insecure (no tokens), dev-secure-keycloak or enterprise",
+            )),
         }
     }
 
@@ -149,40 +155,44 @@ impl Mode {
             "required" => Ok(Self::Required),
             "optional" => Ok(Self::Optional),
             "disabled" => Ok(Self::Disabled),
-            _ => Err(invalid(&v::AUTH_MODE, name)),
+            _ => Err(invalid(&v::AUTH_MODE, name, "required, optional or disabled")),
         }
     }
 }
 
 fn audience_may_be_missing(profile: Option<Profile>, mode: Mode, demanded: bool) -> Result<(), ConfigError> {
+    let missing = |message| {
+        let remedy =
+            "Set the audience of tokens for this server, such as ARP_AUTH_AUDIENCE=arp-run-coordinator.";
+        Err(ConfigError::inbound(v::AUTH_AUDIENCE.name, message, remedy))
+    };
     if profile == Some(Profile::DevSecureKeycloak) {
-        return Err(ConfigError::inbound(
-            "Dev-Secure-Keycloak profile requires ARP_AUTH_AUDIENCE or ARP_AUTH_SERVICE_ID",
-        ));
+        return missing("Dev-Secure-Keycloak profile requires ARP_AUTH_AUDIENCE or ARP_AUTH_SERVICE_ID");
     }
     if demanded && mode != Mode::Disabled {
-        return Err(ConfigError::inbound(
-            "ARP_AUTH_REQUIRE_AUDIENCE requires ARP_AUTH_AUDIENCE or ARP_AUTH_SERVICE_ID",
-        ));
+        return missing("ARP_AUTH_REQUIRE_AUDIENCE requires ARP_AUTH_AUDIENCE or ARP_AUTH_SERVICE_ID");
     }
     Ok(())
 }
 
 fn algorithms(list: &str) -> Result<Vec<Algorithm>, ConfigError> {
+    let wrong = |message: &str| {
+        let names = ALGORITHMS.map(|(name, _)| name).join(", ");
+        let remedy = format!("Set one of {names}, or several separated by commas.");
+        ConfigError::inbound(v::AUTH_ALGORITHMS.name, message, remedy)
+    };
     let mut algorithms = Vec::new();
     for item in items(list) {
         match ALGORITHMS.iter().find(|(name, _)| *name == item) {
             Some((_, algorithm)) if !algorithms.contains(algorithm) => algorithms.push(*algorithm),
             Some(_) => {}
             None => {
-                return Err(ConfigError::inbound(&format!("ARP_AUTH_ALGORITHMS: '{item}' is not supported")));
+                return Err(wrong(&format!("ARP_AUTH_ALGORITHMS: '{item}' is not supported")));
             }
         }
     }
     if algorithms.is_empty() {
-        return Err(ConfigError::inbound(
-            "ARP_AUTH_ALGORITHMS must include at least one algorithm (for example: RS256)",
-        ));
+        return Err(wrong("ARP_AUTH_ALGORITHMS must include at least one algorithm (for example: RS256)"));
     }
     Ok(algorithms)
 }
@@ -190,9 +200,18 @@ fn algorithms(list: &str) -> Result<Vec<Algorithm>, ConfigError> {
 fn clock_skew(value: &str) -> Result<Duration, ConfigError> {
     match value.parse::<u32>() {
         Ok(seconds) if seconds <= SKEW_MAX_SECONDS => Ok(Duration::from_secs(seconds.into())),
-        Ok(_) | Err(_) => Err(invalid(&v::AUTH_CLOCK_SKEW, value)),
+        Ok(_) | Err(_) => {
+            let right = format!("a number of seconds from 0 to {SKEW_MAX_SECONDS}");
+            Err(invalid(&v::AUTH_CLOCK_SKEW, value, &right))
+        }
     }
 }
+
+/// Where nothing says how callers are authenticated, this is mostly a first start: the
+/// profile for development is the shortest way to a server.
+const NO_KEYS: &str = "To try it out, without tokens: ARP_AUTH_PROFILE=dev-insecure, and JARVIS_POLICY_PROFILE=dev-allow, \
+                       which allows everything; `jarvis-run-coordinator init` writes both to .env.local. Otherwise: \
+                       the ARP_AUTH_ISSUER of your tokens.";
 
 fn key_source(vars: &dyn Vars, issuer: Option<&str>) -> Result<KeySource, ConfigError> {
     if let Some(url) = v::AUTH_JWKS_URI.text(vars) {
@@ -203,13 +222,15 @@ fn key_source(vars: &dyn Vars, issuer: Option<&str>) -> Result<KeySource, Config
     }
     let Some(issuer) = issuer else {
         return Err(ConfigError::inbound(
+            v::AUTH_JWKS_URI.name,
             "JWT auth requires ARP_AUTH_JWKS_URI or ARP_AUTH_ISSUER/ARP_AUTH_OIDC_DISCOVERY_URL \
              when ARP_AUTH_MODE is not 'disabled'",
+            NO_KEYS,
         ));
     };
     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     // The message quotes the variable, not the URL derived from it.
-    let url = web_url(&v::AUTH_ISSUER, &url).map_err(|_| invalid(&v::AUTH_ISSUER, issuer))?;
+    let url = web_url(&v::AUTH_ISSUER, &url).map_err(|_| invalid(&v::AUTH_ISSUER, issuer, WEB_URL))?;
     Ok(KeySource::Discovery(url))
 }
 
@@ -217,9 +238,12 @@ fn web_url(variable: &Variable, text: &str) -> Result<Url, ConfigError> {
     Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| invalid(variable, text))
+        .ok_or_else(|| invalid(variable, text, WEB_URL))
 }
 
-fn invalid(variable: &Variable, value: &str) -> ConfigError {
-    ConfigError::inbound(&format!("Invalid {}: '{value}'", variable.name))
+const WEB_URL: &str = "an http:// or https:// URL";
+
+fn invalid(variable: &Variable, value: &str, right: &str) -> ConfigError {
+    let name = variable.name;
+    ConfigError::inbound(name, &format!("Invalid {name}: '{value}'"), format!("Set {name} to {right}."))
 }

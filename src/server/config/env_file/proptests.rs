@@ -33,7 +33,7 @@ proptest! {
                 None => text.push_str("# it's a comment\n\n"),
             }
         }
-        prop_assert_eq!(parse(&text), Ok(values));
+        prop_assert_eq!(parse(&text).map(|layer| layer.values), Ok(values));
     }
 
     /// The named line exists and is not blank.
@@ -42,7 +42,7 @@ proptest! {
         text in "(A|B_1|=| |'|\"|\\\\|#|\\$|\\$\\{A\\}|\n|\r\n|\t|export |\u{feff}|ü|\\PC){0,24}",
     ) {
         match parse(&text) {
-            Ok(values) => prop_assert!(values.keys().all(|name| !name.is_empty())),
+            Ok(layer) => prop_assert!(layer.values.keys().all(|name| !name.is_empty())),
             Err(line) => {
                 let found = text.lines().nth(line - 1);
                 prop_assert!(found.is_some_and(|line| !line.trim().is_empty()), "{}: {:?}", line, found);

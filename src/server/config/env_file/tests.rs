@@ -7,9 +7,12 @@ use super::*;
 #[test]
 fn shell_syntax_is_supported() {
     let text = "\u{feff}# comment\nA=1\n\nexport B = 'two $x # words'\nC=\"x\\ny\"   # note\nD=\nA=3\nE=end ";
-    let values = parse(text).expect("readable");
+    let Layer { values, lines } = parse(text).expect("readable");
     let expected = [("A", "3"), ("B", "two $x # words"), ("C", "x\ny"), ("D", ""), ("E", "end")];
     assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    // The line of the value that counts.
+    let expected = [("A", 7), ("B", 4), ("C", 5), ("D", 6), ("E", 8)];
+    assert_eq!(lines, expected.map(|(name, line)| (name.to_owned(), line)).into());
 }
 
 #[test]

@@ -55,6 +55,11 @@ fn described(variable: &Variable, vars: &dyn Vars, flags: &Flags) -> (String, St
     {
         return (path.display().to_string(), "flag --journal".to_owned());
     }
+    if variable.name == variables::LOG_LEVEL.name
+        && let Some((level, flag)) = flags.level().zip(flags.level_flag())
+    {
+        return (level.as_str().to_owned(), format!("flag {flag}"));
+    }
     match (variable.given(vars), variable.fallback) {
         (Some(given), _) => {
             let layer = vars.source(given.name).map_or_else(String::new, |source| source.to_string());

@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | `every_error` | everything that is wrong, not only the first error |
 //! | `in_effect` | all settings for people: value and source |
 //! | `parse` | variables and flags to settings |
 //! | `limits` | limits for callers |
@@ -10,6 +11,7 @@
 //! | `transport` | certificates, keys, trusted roots |
 //! | `warnings` | settings that work but are probably unintended |
 
+mod every_error;
 mod in_effect;
 mod limits;
 mod outbound;

@@ -3,16 +3,20 @@
 
 use std::path::PathBuf;
 
+use slog::Level;
+
 use super::{
     ApprovalSettings, CallLimits, DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT, Deadlines, Endpoint,
     Executors, Gates, InboundTls, JournalSettings, Listen, LogSettings, Operator, OutboundTls, PolicyPosture,
     RunBounds, Settings, Stores, TraceSettings, Webhooks,
+    every_error::every_error,
     in_effect::in_effect,
     outbound::{exchange_key, outbound, secret_source},
 };
 use crate::config::{
     AuthSettings,
     error::ConfigError,
+    errors::ConfigErrors,
     flags::Flags,
     value::{
         self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
@@ -24,15 +28,15 @@ use crate::config::{
 };
 
 impl Settings {
-    /// The settings, and what they look like to people.
-    pub fn from_vars(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
-        let mut settings = Self::read(vars, flags)?;
+    /// The settings, and what they look like to people; or everything that is wrong.
+    pub fn from_vars(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigErrors> {
+        let mut settings = Self::read(vars, flags).map_err(|first| every_error(vars, flags, first))?;
         settings.in_effect = in_effect(vars, flags, Some(&settings));
         Ok(settings)
     }
 
-    /// Reads everything. The start-up failures that the contract names are
-    /// reported first, in its order (contract §18).
+    /// Reads everything, up to the first error. The start-up failures that the
+    /// contract names come first, in its order (contract §18).
     pub(super) fn read(vars: &dyn Vars, flags: &Flags) -> Result<Self, ConfigError> {
         check_store_urls(vars)?;
         let inbound = AuthSettings::from_vars(vars);
@@ -82,7 +86,7 @@ impl Settings {
                 .map(|list| value::items(&list).map(str::to_owned).collect())
                 .unwrap_or_default(),
             log: LogSettings {
-                level: v::LOG_LEVEL.read_required(vars, value::log_level)?,
+                level: log_level(vars, flags)?,
                 format: v::LOG_FORMAT.read_required(vars, LogFormat::parse)?,
                 runs: v::LOG_RUNS.read_required(vars, switch)?,
             },
@@ -138,6 +142,13 @@ impl JournalSettings {
             None => v::JOURNAL.read_required(vars, |text| Some(PathBuf::from(text))),
         }
     }
+}
+
+/// The least level that is logged: `-v` and `--log-level` precede the variable, which
+/// must be right all the same.
+fn log_level(vars: &dyn Vars, flags: &Flags) -> Result<Level, ConfigError> {
+    let level = v::LOG_LEVEL.read_required(vars, value::log_level)?;
+    Ok(flags.level().unwrap_or(level))
 }
 
 /// The bearer token of commands that call a server.

@@ -3,6 +3,7 @@
 use super::{PolicyPosture, Settings};
 use crate::config::{
     Mode, Profile,
+    unknown::unknown_names,
     value::{PdpOutage, RegistryOutage},
     variables as v,
     vars::Vars,
@@ -101,14 +102,7 @@ impl Settings {
             "JARVIS_RUN_COORDINATOR_RATE_BURST has no effect: \
              JARVIS_RUN_COORDINATOR_RATE_PER_PRINCIPAL is not set",
         );
-        // A misspelled name would leave the default in effect.
-        let unknown = |name: &String| name.starts_with(v::PREFIX) && !v::is_known(name);
-        warnings.extend(
-            vars.names()
-                .iter()
-                .filter(|name| unknown(name))
-                .map(|name| format!("{name} is not a variable of this program")),
-        );
+        warnings.extend(unknown_names(vars).iter().map(ToString::to_string));
         warnings
     }
 }

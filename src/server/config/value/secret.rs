@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Stands for a secret in messages.
@@ -45,6 +45,12 @@ pub struct SecretError {
     error: io::Error,
 }
 
+impl SecretError {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// No secret is larger.
 const SECRET_BYTES: u64 = 64 << 10;
 
@@ -54,6 +60,14 @@ impl SecretSource {
         match self {
             Self::Value(_) => name.to_owned(),
             Self::File(_) => format!("{name}_FILE"),
+        }
+    }
+
+    /// The file that it is in, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Value(_) => None,
+            Self::File(path) => Some(path),
         }
     }
 

@@ -67,6 +67,7 @@ mod inspect;
 mod journal;
 mod keys;
 mod load;
+mod look;
 mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
@@ -125,6 +126,7 @@ pub use self::{
     export::{ExportError, export},
     figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange, secret_change},
+    look::{Look, look},
     schema::{folder_exists, private},
 };
 use super::{JournalError, OpenError};

@@ -25,7 +25,7 @@ use crate::journal::OpenError;
 /// takes a fraction of a second. For bigger files SQLite's own checks (header,
 /// length, schema) have to do: a coordinator that needs a minute to restart would
 /// be worse, and other damage is reported when it is read.
-const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
+pub(super) const CHECK_WHOLE_UP_TO: u64 = 64 << 20;
 
 /// The page cache of the writer's connection, in KiB: holds the inner pages of all
 /// indexes. The body
@@ -174,11 +174,17 @@ fn try_lock(file: File, at: At<'_>) -> Result<File, OpenError> {
     }
 }
 
+/// The file beside the journal that is locked.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
 /// Two coordinators on one file would each take the other's runs for their own.
 /// The lock ends with the process, however it ends.
 fn lock_beside(path: &Path, at: At<'_>) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
+    let name = lock_path(path);
     let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(|e| at.io(e))?;
     try_lock(file, at)
 }

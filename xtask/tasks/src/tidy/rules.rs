@@ -316,7 +316,7 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &["cli", "clients", "config::Flags", "evidence", "journal::sqlite::private", "time", "types"],
     },
     Layer { module: "cli::remote", may: &["clients", "config", "transport"] },
-    Layer { module: "cli::send_request", may: &["cli::remote", "clients"] },
+    Layer { module: "cli::send_request", may: &["cli::remote", "cli::table", "clients"] },
     Layer { module: "cli::health", may: &["cli::remote", "clients", "types"] },
     Layer {
         module: "cli",

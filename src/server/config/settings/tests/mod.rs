@@ -1,6 +1,7 @@
 //! Tests of [`Settings::from_vars`], as tables of variables.
 
 mod documented;
+mod every_error;
 mod services;
 mod transport;
 mod values;
@@ -48,7 +49,7 @@ fn settings(base: Pairs, more: Pairs) -> Settings {
 fn error(base: Pairs, more: Pairs) -> String {
     match Settings::from_vars(&table(base, more), &Flags::default()) {
         Ok(_) => panic!("{more:?} is accepted"),
-        Err(error) => error.to_string(),
+        Err(errors) => errors.first().to_string(),
     }
 }
 
@@ -91,12 +92,30 @@ fn flags_override_variables() {
         port: Some(9000),
         reload: true,
         journal: Some("/data/flag.db".into()),
+        log_level: Some(Level::Error),
+        verbose: 0,
     };
-    let vars = table(EMBEDDED, &[("JARVIS_RUN_COORDINATOR_JOURNAL", "/data/variable.db")]);
+    let vars =
+        table(EMBEDDED, &[("JARVIS_RUN_COORDINATOR_JOURNAL", "/data/variable.db"), ("LOG_LEVEL", "debug")]);
     let settings = Settings::from_vars(&vars, &flags).expect("usable");
     assert_eq!((settings.listen.host.as_str(), settings.listen.port), ("0.0.0.0", 9000));
     assert!(settings.reload);
     assert_eq!(settings.journal.path, Path::new("/data/flag.db"));
+    let level = |flags: &Flags| {
+        let settings = Settings::from_vars(&vars, flags).expect("usable");
+        let shown = settings.in_effect.iter().find(|shown| shown.name == "LOG_LEVEL").expect("listed");
+        (settings.log.level, format!("{} by {}", shown.value, shown.source))
+    };
+    assert_eq!(level(&flags), (Level::Error, "ERROR by flag --log-level".to_owned()));
+    for (verbose, expected, shown) in [
+        (0, Level::Debug, "debug by env"),
+        (1, Level::Debug, "DEBUG by flag -v"),
+        (2, Level::Trace, "TRACE by flag -vv"),
+        (9, Level::Trace, "TRACE by flag -vv"),
+    ] {
+        let flags = Flags { verbose, ..Flags::default() };
+        assert_eq!(level(&flags), (expected, shown.to_owned()), "{verbose}");
+    }
 }
 
 #[test]

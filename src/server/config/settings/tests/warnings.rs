@@ -43,6 +43,12 @@ fn unintended_settings_have_warnings() {
             "JARVIS_RUN_COORDINATOR_AUTO_DISPACH is not a variable of this program",
             true,
         ),
+        (
+            &[("JARVIS_ATOMIC_EXECUTR_URL", "http://ae")][..],
+            "localhost",
+            "is JARVIS_ATOMIC_EXECUTOR_URL meant?",
+            true,
+        ),
         (&[("JARVIS_RUN_COORDINATOR_URL", "http://me")][..], "localhost", "is not a variable", false),
         (&[("JARVIS_POLICY_FILE", "others")][..], "localhost", "is not a variable", false),
         (&[REGISTRY][..], "localhost", "constraints of node types", false),
