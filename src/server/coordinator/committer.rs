@@ -42,8 +42,10 @@ use crate::{
     webhooks::Webhooks,
 };
 
-/// For how long a command is decided again because another process keeps changing
-/// what it reads. Within one process the run's lock prevents that.
+/// How often a command is decided again at once: within one process, the run's lock keeps
+/// all but the claims of wake-ups from changing what it reads.
+const CONFLICTS: u32 = 16;
+/// For how long it is decided again because other processes keep changing that.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(5);
 /// Backoff between these decisions.
 const CONFLICT_BASE: Duration = Duration::from_millis(4);
@@ -142,7 +144,10 @@ impl Committer {
         loop {
             let now = self.clock.now();
             let cx = Cx { rules: &self.rules, cause, claim: self.queue.claim_unbounded(), now };
-            let may_repeat = now.since(first) < CONFLICTS_WITHIN;
+            let may_repeat = match self.journal.is_shared() {
+                true => now.since(first) < CONFLICTS_WITHIN,
+                false => conflicts < CONFLICTS,
+            };
             let Decision { changes, answer } = match decide(cx).await {
                 Err(CoordinatorError::Journal(JournalError::Conflict)) if may_repeat => {
                     self.conflict(run, &mut conflicts).await;
@@ -173,11 +178,13 @@ impl Committer {
         }
     }
 
-    /// Waits before a command is decided again, because another process was faster.
+    /// Waits before a command is decided again, if another process may have been faster.
     async fn conflict(&self, run: &RunId, conflicts: &mut u32) {
         debug!(self.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => *conflicts);
-        let salt = self.queue.worker().as_str();
-        self.clock.sleep(backoff(*conflicts, CONFLICT_BASE, CONFLICT_CAP, salt)).await;
+        if self.journal.is_shared() {
+            let salt = self.queue.worker().as_str();
+            self.clock.sleep(backoff(*conflicts, CONFLICT_BASE, CONFLICT_CAP, salt)).await;
+        }
         *conflicts += 1;
     }
 
