@@ -8,7 +8,7 @@ use crate::{
     browser::Look,
     page::{Page, visit},
     support::{Answer, Receiver, TestServer},
-    world::{LISTEN, child, server, start},
+    world::{LISTEN, child, server, start, start_gated},
 };
 
 /// Makes a wake-up due in a distant future.
@@ -207,6 +207,24 @@ async fn system_shows_settings_without_secrets_and_webhooks() {
         assert!(!text.contains("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT"), "it is as by default");
         page.press("Defaults too").await;
         page.sees("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT").await;
+    })
+    .await;
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn denied_node_run_fails_with_the_reason() {
+    let t = server(&[]).await;
+    start_gated(&t, "denied").await;
+    visit("denied", &t.operator_url(), Look::WIDE, async |page| {
+        page.open("/approvals").await;
+        page.press("Deny").await;
+        page.sees("The node run fails").await;
+        because(page, "too expensive", "Deny").await;
+        page.sees("Nothing waits for an approval").await;
+        open_root(page, "denied").await;
+        page.texts_until("its end", STATE, |states| states == ["Failed"]).await;
+        page.sees("too expensive").await;
     })
     .await;
     t.stop().await;
