@@ -44,7 +44,7 @@ pub trait Workers: Send + Sync + 'static {
     async fn heartbeats(&self) -> Result<Vec<Heartbeats>, JournalError>;
 
     /// Declares a worker dead, unless it has beaten since: no time is compared. Returns
-    /// whether it is dead now; its claims go with [`Journal::reap_dead_workers`].
+    /// whether it is dead now; its claims go with [`Workers::reap_dead_workers`].
     async fn declare_dead(&self, seen: &Heartbeats) -> Result<bool, JournalError>;
 
     /// Takes the claims away from workers that are not registered (any more); their
