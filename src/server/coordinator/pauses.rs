@@ -63,11 +63,21 @@ impl Pauses {
         }
     }
 
-    /// Takes over what an earlier process has left.
+    /// Takes over what other processes have changed: not while a caller of this one
+    /// changes it, whose pause would be forgotten again.
+    pub(crate) async fn refresh(&self, journal: &dyn Journal) -> Result<(), JournalError> {
+        let _alone = self.turnstile.write().await;
+        self.load(journal).await.map(drop)
+    }
+
+    /// Takes over what the journal has.
     pub(crate) async fn load(&self, journal: &dyn Journal) -> Result<usize, JournalError> {
         let stored = journal.pauses().await?;
         let count = stored.len();
-        self.put(stored);
+        // What waits for a slot looks again after each change.
+        if *self.all() != stored {
+            self.put(stored);
+        }
         Ok(count)
     }
 

@@ -37,7 +37,7 @@ impl Dispatcher {
         let Parts { attempts, journal, .. } = &self.parts;
         let dropped = self.drop_ended().await;
         let announced = attempts.committer().announce_followed().await;
-        attempts.pauses().load(&**journal).await?;
+        attempts.pauses().refresh(&**journal).await?;
         dropped.and(announced)
     }
 
