@@ -9,7 +9,7 @@ use super::peers::Watches;
 use crate::{
     build_info,
     health::{DispatchStatus, HealthReport},
-    journal::sqlite::{Figures, FiguresNow},
+    journal::{Figures, FiguresNow},
     metrics::{Metrics, Reading, families as f, process_readings},
     outbox::Outbox,
     resilience::ServiceWatch,

@@ -27,8 +27,9 @@ use crate::{
     events::{EventHub, Events},
     health::DispatchStatus,
     journal::{
+        Owing, WithoutStores,
         retention::Retention,
-        sqlite::{Owing, SqliteJournal, SqliteOptions, WithoutStores},
+        sqlite::{SqliteJournal, SqliteOptions},
     },
     metrics::Metrics,
     outbox::{self, Outbox},

@@ -5,11 +5,13 @@
 //!   dispatch    ── claim_due ──────────▶    │
 //!   outbox pump ── outbox_after, _ack ─▶    │
 //!                                           ├─ sqlite       the built-in journal: one file, one writer thread
+//!                                           ├─ postgres     the journal of several coordinators: a database
 //!                                           ├─ conformance  the suite that every journal must pass
 //!                                           ├─ intercept    a decorator: every call passes an interceptor
 //!                                           └─ faulty       an interceptor that injects faults, for tests
 //! ```
 //!
+//! - `rows`: records to rows and back, for both databases; `figures`: what writers did.
 //! - `values`: what callers ask with and what they get; `runs`: the same for lists of
 //!   runs, nodes and attempts; `work`: for the work of all runs; `webhooks`: notices,
 //!   subscriptions and deliveries.
@@ -27,14 +29,18 @@
 mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+mod debts;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
+mod figures;
 #[cfg(any(test, feature = "test-util"))]
 pub mod inspect;
 #[cfg(any(test, feature = "test-util"))]
 pub mod intercept;
+pub mod postgres;
 pub mod retention;
+mod rows;
 mod runs;
 pub mod sqlite;
 mod steering;
@@ -51,7 +57,9 @@ use futures::Stream;
 
 pub use self::{
     bulk::{BulkJournal, BulkPlace},
+    debts::{Owing, WithoutStores},
     error::{JournalError, OpenError},
+    figures::{Figures, FiguresNow},
     runs::{
         ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
         RunSummary, RunsFilter, RunsPage, TreePage, Visible,
@@ -257,7 +265,8 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
 
     /// The records of the audit trail after `after` that pass `filter`, in the
     /// order of commits. A page may be shorter than `limit`, and even empty,
-    /// although more follows: its cost is bounded, however few records pass.
+    /// although more follows: its cost is bounded, however few records pass. A record
+    /// may be on no page for a moment, while a commit that comes before it is not over.
     async fn audit_page(
         &self,
         after: AuditId,

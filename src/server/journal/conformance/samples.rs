@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::Reopen;
 use crate::{
-    journal::{ClaimFilter, EventPage, JournalError, OutboxEntry, OutboxId, PageLimit, inspect::Inspect},
+    journal::{
+        AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, EventPage, JournalError, OutboxEntry,
+        OutboxId, PageLimit, inspect::Inspect,
+    },
     record::{
         AttemptOutcome, AttemptRecord, ChangeSet, EventRecord, Identity, Job, NodeHead, NodePath, NodeRecord,
         Origin, Recipient, RunRecord, Wake,
@@ -159,6 +162,21 @@ pub fn events(run: &str, events: Vec<EventRecord>) -> ChangeSet {
 pub struct Probe(pub Arc<dyn Inspect>);
 
 impl Probe {
+    /// A page of the audit trail with all that was committed: the newest records may
+    /// appear a moment later.
+    pub async fn audit_page(&self, after: AuditId, filter: &AuditFilter, limit: u32) -> AuditPage {
+        let all = AuditSelect { filter: AuditFilter::default(), visible: Arc::new(|_| true) };
+        let newest = self.0.audit_newest(None, &all, 1).await.expect("the newest record");
+        if let Some(newest) = newest.entries.first() {
+            let before = AuditId(newest.id.0 - 1);
+            let page = async || self.0.audit_page(before, &all.filter, 1).await.expect("a page");
+            while page().await.entries.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.0.audit_page(after, filter, limit).await.expect("the audit trail can be read")
+    }
+
     pub async fn commit(&self, change: ChangeSet) {
         self.0.commit(change.owing_all()).await.expect("the commit goes through");
     }

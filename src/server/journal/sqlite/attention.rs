@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::run_list::{self, Bounds, columns, started_at};
+use super::{
+    rows::{Bounds, summary},
+    run_list::{columns, started_at},
+};
 use crate::{
     journal::{ATTENTION_MAX, Attention, JournalError, RunCounts, RunSummary, RunsFilter, RunsPage},
     time::Timestamp,
@@ -105,7 +108,7 @@ fn selected(
     let mut runs = Vec::new();
     let mut statement = connection.prepare_cached(SUMMARY)?;
     for (run, attention) in candidates(connection, filter.now)? {
-        let found = statement.query_row([run], |row| Ok(run_list::read(row))).optional()?.transpose()?;
+        let found = statement.query_row([run], |row| Ok(summary(row))).optional()?.transpose()?;
         let run = found.filter(|run| bounds.have(&run.place) && filter.selects(run));
         runs.extend(run.map(|run| RunSummary { attention: Some(attention), ..run }));
     }

@@ -15,8 +15,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contents::View,
-    encoding::{from_json, integer, natural, to_json},
+    encoding::{from_json, integer, natural},
     migrations::AUDIT_TRAIL_SINCE,
+    rows::AuditRow,
 };
 use crate::{
     journal::{AuditEntry, AuditFilter, AuditId, AuditPage, AuditSelect, JournalError, OpenError},
@@ -31,19 +32,6 @@ const SCAN_MAX: u32 = 4096;
 /// How much later than the record after it a record may be, in microseconds: it
 /// waited for the writer. Generous, because it only makes a search a little longer.
 const SLACK: i64 = 600 * 1_000_000;
-
-/// A record ready to be written.
-pub(super) struct AuditRow {
-    at: i64,
-    run_id: Option<RunId>,
-    body: String,
-}
-
-impl AuditRow {
-    pub(super) fn encode(record: &AuditRecord) -> Result<Self, JournalError> {
-        Ok(Self { at: record.at.as_micros(), run_id: record.object.run_id.clone(), body: to_json(record)? })
-    }
-}
 
 /// The audit trail of a journal that a server may be using.
 pub struct AuditReader(View);

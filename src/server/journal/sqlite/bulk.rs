@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    SqliteJournal,
-    audit::{self, AuditRow},
+    SqliteJournal, audit,
     encoding::{from_json, integer, natural, to_json},
+    rows::AuditRow,
 };
 use crate::{
     journal::{BulkJournal, BulkPlace, JournalError},

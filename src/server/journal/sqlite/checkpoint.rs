@@ -25,7 +25,7 @@ use std::{
 use rusqlite::Connection;
 use slog::{Logger, warn};
 
-use super::{figures::Figures, threads::ThreadParts};
+use super::{Figures, threads::ThreadParts};
 
 /// Pages (of 4 KiB) to be copied at which the thread is nudged.
 const COPY_AT: i64 = 1000;

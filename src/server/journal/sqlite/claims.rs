@@ -166,7 +166,7 @@ pub(super) fn claim_due(
     let mut due = Vec::new();
     for lane in lanes(connection, filter)? {
         let of_lane = params![now.as_micros(), lane.job, lane.kind, filter.except, filter.limit];
-        for row in select.query_map(of_lane, HeadRow::read)? {
+        for row in select.query_map(of_lane, |row| HeadRow::read(row))? {
             due.push(row?);
         }
     }

@@ -19,24 +19,6 @@ use crate::journal::JournalError;
 
 const NAME: &str = "owes_jarvis_stores";
 
-/// What a start without stores does about entries that they are owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithoutStores {
-    Refuse,
-    Owe,
-    Forget,
-}
-
-/// What a journal without stores owes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owing {
-    Nothing,
-    /// Every change: the entries are kept.
-    Everything,
-    /// Nothing any more: this many entries were deleted.
-    Forgotten(u64),
-}
-
 /// Records that every change is owed from now on.
 pub(super) fn record(connection: &Connection) -> Result<(), JournalError> {
     if secrets::get(connection, NAME)?.is_none() {

@@ -11,12 +11,11 @@ use rusqlite::Connection;
 use slog::error;
 
 use super::{
-    SqliteJournal, approvals,
-    audit::{self, AuditRow},
+    SqliteJournal, approvals, audit,
     claims::{self, FilterRow},
     encoding::{integer, natural},
     export, marks, outbox, parking, prune, read,
-    rows::{ChangeRows, HeadRow},
+    rows::{AuditRow, ChangeRows, HeadRow},
     run_count, run_list, secrets, space, tree, work, write,
 };
 use crate::{

@@ -17,8 +17,9 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
-    audit::{self, AuditRow},
+    audit,
     migrations::KNOWN,
+    rows::AuditRow,
     schema::{self, At},
     secrets,
 };

@@ -30,7 +30,6 @@
 //! | `secrets` | secrets by name |
 //! | `steering` | pauses of dispatch, nodes that are set aside, what a cancel has ended |
 //! | `space` | the size limit of the file and its reserve |
-//! | `figures` | what the threads have done, for metrics |
 //! | `checkpoint` | keeps the write-ahead log short, off the commit path |
 //! | `run_list`, `run_count`, `attention` | the list of runs; how many there are; those that need attention |
 //! | `tree` | the nodes of a run, the attempts of a node |
@@ -47,7 +46,6 @@ mod approvals;
 mod attention;
 mod audit;
 mod backup;
-mod body;
 mod bulk;
 #[cfg(any(test, feature = "test-util"))]
 mod callers_writer;
@@ -58,10 +56,8 @@ mod compact;
 mod contents;
 mod debts;
 mod deliveries;
-mod encoding;
 mod error;
 mod export;
-mod figures;
 #[cfg(any(test, feature = "test-util"))]
 mod inspect;
 mod journal;
@@ -81,7 +77,6 @@ mod prune;
 mod read;
 mod read_cache;
 mod readers;
-mod rows;
 mod run_count;
 mod run_list;
 mod schema;
@@ -122,14 +117,15 @@ pub use self::{
     check::{Problems, Report, check},
     compact::{Compacted, compact},
     contents::Contents,
-    debts::{Owing, WithoutStores},
     export::{ExportError, export},
-    figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange, secret_change},
     look::{Look, look},
     schema::{folder_exists, private},
 };
-use super::{JournalError, OpenError};
+use super::{
+    Figures, JournalError, OpenError, Owing, WithoutStores,
+    rows::{self, encoding},
+};
 use crate::{runtime::tasks::Fatal, types::WorkerId};
 
 /// How to open the journal.

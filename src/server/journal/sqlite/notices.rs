@@ -3,23 +3,15 @@
 
 use rusqlite::{Connection, params};
 
-use super::encoding::{from_json, natural, to_json};
+use super::{
+    encoding::{from_json, natural},
+    rows::NoticeRow,
+};
 use crate::{
     journal::{ExecutorReport, JournalError, NoticeId, StoredNotice},
     record::{ExecutorName, Notice},
     time::Timestamp,
 };
-
-/// A notice ready to be written.
-pub(super) struct NoticeRow {
-    body: String,
-}
-
-impl NoticeRow {
-    pub(super) fn encode(notice: &Notice) -> Result<Self, JournalError> {
-        Ok(Self { body: to_json(notice)? })
-    }
-}
 
 /// Runs in the writer thread.
 pub(super) fn append(connection: &Connection, at: i64, rows: &[NoticeRow]) -> Result<(), JournalError> {

@@ -12,8 +12,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    notices::{self, NoticeRow},
-    rows::HeadRow,
+    notices,
+    rows::{HeadRow, NoticeRow},
 };
 use crate::{
     journal::{JournalError, Parked},

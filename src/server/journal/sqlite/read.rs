@@ -24,7 +24,7 @@ const SCAN_MAX: u32 = 4096;
 pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
     connection
         .prepare_cached(&format!("SELECT {} FROM runs WHERE run_id = ?", RunRow::COLUMNS))?
-        .query_row([run.as_str()], RunRow::read)
+        .query_row([run.as_str()], |row| RunRow::read(row))
         .optional()?
         .map(RunRow::decode)
         .transpose()
@@ -38,7 +38,7 @@ pub(super) fn node_row(connection: &Connection, node: &NodeRunId) -> Result<Opti
     let (head, content) = (HeadRow::COLUMNS, NodeRow::CONTENT);
     Ok(connection
         .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
-        .query_row([node.as_str()], NodeRow::read)
+        .query_row([node.as_str()], |row| NodeRow::read(row))
         .optional()?)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn node_bare(
     let (head, content) = (HeadRow::COLUMNS, NodeRow::BARE);
     connection
         .prepare_cached(&format!("SELECT {head}, {content} FROM node_runs WHERE node_run_id = ?"))?
-        .query_row([node.as_str()], NodeRow::read_bare)
+        .query_row([node.as_str()], |row| NodeRow::read_bare(row))
         .optional()?
         .map(|row| row.decode())
         .transpose()
@@ -58,7 +58,7 @@ pub(super) fn node_bare(
 pub(super) fn head(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeHead>, JournalError> {
     connection
         .prepare_cached(&format!("SELECT {} FROM node_runs WHERE node_run_id = ?", HeadRow::COLUMNS))?
-        .query_row([node.as_str()], HeadRow::read)
+        .query_row([node.as_str()], |row| HeadRow::read(row))
         .optional()?
         .map(|row| row.decode())
         .transpose()
@@ -125,7 +125,7 @@ pub(super) fn has_live_below(
 
 /// Decodes row by row, because there may be many.
 fn heads(statement: &mut Statement<'_>, params: impl Params) -> Result<Vec<NodeHead>, JournalError> {
-    statement.query_map(params, HeadRow::read)?.map(|row| row?.decode()).collect()
+    statement.query_map(params, |row| HeadRow::read(row))?.map(|row| row?.decode()).collect()
 }
 
 pub(super) fn events(

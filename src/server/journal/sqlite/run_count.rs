@@ -15,7 +15,8 @@ use rusqlite::{Connection, Row};
 use super::{
     attention,
     encoding::{from_json, natural},
-    run_list::{self, Bounds},
+    rows::{Bounds, summary},
+    run_list,
 };
 use crate::{
     journal::{JournalError, RunCounts, RunPlace, RunsFilter},
@@ -132,7 +133,7 @@ fn scanned(
             if is_whole && !(columns.select(row)? && owners.select(owner)?) {
                 continue;
             }
-            let run = run_list::read(row)?;
+            let run = summary(row)?;
             if filter.selects(&run) {
                 *counts.by_state.entry(run.state.to_string()).or_default() += 1;
             }

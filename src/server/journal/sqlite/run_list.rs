@@ -13,17 +13,15 @@
 //! Other commits of a run do not touch it. So it costs three pages for a run, and a
 //! page of the list costs the same with a million runs as with a thousand.
 
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::{
     attention,
-    encoding::{from_json, to_json},
+    rows::{Bounds, First, ListRow, Now, summary},
 };
 use crate::{
-    journal::{JournalError, RunPlace, RunSummary, RunsFilter, RunsPage},
-    record::{ChangeSet, Identity, Labels, NodeRecord, RunRecord},
-    time::Timestamp,
-    types::{RunId, RunState},
+    journal::{JournalError, RunPlace, RunsFilter, RunsPage},
+    types::RunId,
 };
 
 /// The maximum of rows examined for one page, however few pass: some 10 ms.
@@ -74,64 +72,6 @@ pub(super) const LABELED: &str = concat!(
     ORDER BY run_labels.started_at DESC, run_labels.run_id DESC LIMIT ?4"
 );
 
-/// What a change says about the list.
-pub(super) enum ListRow {
-    Starts { started_at: i64, now: Now, first: First },
-    Holds { started_at: i64, held: bool },
-    Ends { started_at: i64, now: Now },
-}
-
-/// What never changes of a run.
-pub(super) struct First {
-    node_type: Option<(String, String)>,
-    owner: Option<String>,
-    labels: Option<String>,
-    held: bool,
-    rerun_of: Option<String>,
-}
-
-/// What may change of a run.
-pub(super) struct Now {
-    state: String,
-    ended_at: Option<i64>,
-    error_code: Option<String>,
-}
-
-impl ListRow {
-    /// `None`: the list stays as it is.
-    pub(super) fn of(change: &ChangeSet) -> Result<Option<Self>, JournalError> {
-        let Some(record) = &change.run else { return Ok(None) };
-        let root = change.nodes.iter().find(|node| *node.id() == record.run.root_node_run_id);
-        let now = Now {
-            state: record.run.state.to_string(),
-            ended_at: record.run.ended_at.map(Timestamp::as_micros),
-            error_code: root.filter(|_| record.is_terminal()).and_then(NodeRecord::error_code),
-        };
-        if record.version == 0 {
-            let node_type = root.map(|root| {
-                let node_type = &root.node.node_type_ref;
-                (node_type.node_type_id.clone(), node_type.version.clone())
-            });
-            let owner = record.owner.as_ref().map(to_json).transpose()?;
-            let labels = Labels::of(record.run.extensions.as_ref());
-            let labels = Some(labels).filter(|labels| !labels.is_empty());
-            let labels = labels.as_ref().map(to_json).transpose()?;
-            let rerun_of = record.rerun.as_ref().map(|rerun| rerun.run_id.to_string());
-            let first = First { node_type, owner, labels, held: record.hold.is_some(), rerun_of };
-            return Ok(Some(Self::Starts { started_at: start_of(record), now, first }));
-        }
-        let started_at = start_of(record);
-        if record.is_terminal() {
-            return Ok(Some(Self::Ends { started_at, now }));
-        }
-        Ok(change.held.map(|held| Self::Holds { started_at, held }))
-    }
-}
-
-fn start_of(record: &RunRecord) -> i64 {
-    record.run.started_at.map_or(0, Timestamp::as_micros)
-}
-
 /// Writes what a change says.
 pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result<(), JournalError> {
     match row {
@@ -175,34 +115,6 @@ pub(super) fn put(connection: &Connection, run: &RunId, row: &ListRow) -> Result
     Ok(())
 }
 
-/// A scan of the list: where it begins and ends.
-pub(super) struct Bounds {
-    at: i64,
-    run: String,
-    since: i64,
-}
-
-impl Bounds {
-    pub(super) fn of(filter: &RunsFilter, after: Option<&RunPlace>) -> Self {
-        let before = filter.select.started_before.map(Timestamp::as_micros);
-        let (at, run) = match (after, before) {
-            (Some(after), Some(before)) if after.started_at.as_micros() >= before => (before, ""),
-            (Some(after), _) => (after.started_at.as_micros(), after.run_id.as_str()),
-            (None, Some(before)) => (before, ""),
-            // No id is behind it.
-            (None, None) => (i64::MAX, ""),
-        };
-        let since = filter.select.started_after.map_or(i64::MIN, Timestamp::as_micros);
-        Self { at, run: run.to_owned(), since }
-    }
-
-    /// Whether a place is within them.
-    pub(super) fn have(&self, place: &RunPlace) -> bool {
-        let at = place.started_at.as_micros();
-        (at, place.run_id.as_str()) < (self.at, self.run.as_str()) && at >= self.since
-    }
-}
-
 /// Calls `visit` with the rows of a scan. A run is looked for by one of its labels, if
 /// any is asked for.
 pub(super) fn scan<T>(
@@ -236,7 +148,7 @@ pub(super) fn page(
     scan(connection, &bounds, filter, SCAN_MAX, |mut rows| {
         let mut scanned = 0;
         while let Some(row) = rows.next()? {
-            let run = read(row)?;
+            let run = summary(row)?;
             let place = run.place.clone();
             if filter.selects(&run) {
                 if page.runs.len() == limit {
@@ -249,29 +161,5 @@ pub(super) fn page(
         }
         page.at_end = scanned < SCAN_MAX;
         Ok(page)
-    })
-}
-
-pub(super) fn read(row: &Row<'_>) -> Result<RunSummary, JournalError> {
-    let run_id = RunId::new(row.get::<_, String>(1)?);
-    let damaged = |what: &str| JournalError::Damaged(format!("{run_id}: invalid {what} in the list of runs"));
-    let state: RunState = row.get::<_, String>(2)?.parse().map_err(|_| damaged("state"))?;
-    let owner: Option<String> = row.get(6)?;
-    let owner: Option<Identity> = owner.map(|owner| from_json(run_id.as_str(), &owner)).transpose()?;
-    let node_type: Option<String> = row.get(4)?;
-    let version: Option<String> = row.get(5)?;
-    let labels: Option<String> = row.get(8)?;
-    let labels: Option<Labels> = labels.map(|labels| from_json(run_id.as_str(), &labels)).transpose()?;
-    Ok(RunSummary {
-        state,
-        ended_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
-        node_type: node_type.zip(version),
-        owner,
-        error_code: row.get(7)?,
-        rerun_of: row.get::<_, Option<String>>(10)?.map(RunId::new),
-        labels: labels.unwrap_or_default(),
-        attention: None,
-        held: row.get(9)?,
-        place: RunPlace { started_at: Timestamp::from_micros(row.get(0)?), run_id },
     })
 }

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::{
-    SqliteJournal,
-    audit::{self, AuditRow},
+    SqliteJournal, audit,
     encoding::{from_json, to_json},
-    rows::HeadRow,
+    rows::{AuditRow, HeadRow},
 };
 use crate::{
     journal::{CanceledNode, JournalError, Steering},

@@ -4,7 +4,7 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, thread};
 
 use slog::{Logger, crit};
 
-use super::{figures::Figures, space::Space};
+use super::{Figures, space::Space};
 use crate::runtime::tasks::{Fatal, panic_message};
 
 #[derive(Clone)]

@@ -12,11 +12,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    SqliteJournal,
-    audit::{self, AuditRow},
-    deliveries,
+    SqliteJournal, audit, deliveries,
     encoding::{from_json, integer, to_json},
     notices,
+    rows::AuditRow,
 };
 use crate::{
     journal::{

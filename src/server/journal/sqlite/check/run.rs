@@ -53,7 +53,7 @@ fn nodes(
     let sql = format!("SELECT {head}, {content} FROM node_runs WHERE run_id = ?");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut nodes = Vec::new();
-    for row in statement.query_map([run], NodeRow::read)? {
+    for row in statement.query_map([run], |row| NodeRow::read(row))? {
         let row = row?;
         match row.decode() {
             Ok(node) => {

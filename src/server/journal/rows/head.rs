@@ -1,8 +1,9 @@
 //! The columns of a NodeRun: the part that claims, cascades and sweeps need.
 
-use rusqlite::Row;
-
-use super::super::encoding::{integer, natural};
+use super::{
+    Columns,
+    encoding::{integer, natural},
+};
 use crate::{
     journal::JournalError,
     record::{Job, NodeHead, NodePath, Wake},
@@ -11,37 +12,37 @@ use crate::{
 };
 
 /// A NodeRun's columns, without its content.
-pub(in crate::server::journal::sqlite) struct HeadRow {
-    pub(in crate::server::journal::sqlite) node_run_id: NodeRunId,
-    pub(in crate::server::journal::sqlite) run_id: RunId,
-    pub(in crate::server::journal::sqlite) version: i64,
-    pub(in crate::server::journal::sqlite) path: String,
-    pub(in crate::server::journal::sqlite) terminal: bool,
-    pub(in crate::server::journal::sqlite) kind: Option<String>,
-    pub(in crate::server::journal::sqlite) state: Option<String>,
-    pub(in crate::server::journal::sqlite) started_at: Option<i64>,
-    pub(in crate::server::journal::sqlite) ended_at: Option<i64>,
-    pub(in crate::server::journal::sqlite) attempt: i64,
-    pub(in crate::server::journal::sqlite) superseded_attempt_may_run: bool,
-    pub(in crate::server::journal::sqlite) deadline: Option<i64>,
-    pub(in crate::server::journal::sqlite) wake: Option<WakeColumns>,
+pub(in crate::server::journal) struct HeadRow {
+    pub(in crate::server::journal) node_run_id: NodeRunId,
+    pub(in crate::server::journal) run_id: RunId,
+    pub(in crate::server::journal) version: i64,
+    pub(in crate::server::journal) path: String,
+    pub(in crate::server::journal) terminal: bool,
+    pub(in crate::server::journal) kind: Option<String>,
+    pub(in crate::server::journal) state: Option<String>,
+    pub(in crate::server::journal) started_at: Option<i64>,
+    pub(in crate::server::journal) ended_at: Option<i64>,
+    pub(in crate::server::journal) attempt: i64,
+    pub(in crate::server::journal) superseded_attempt_may_run: bool,
+    pub(in crate::server::journal) deadline: Option<i64>,
+    pub(in crate::server::journal) wake: Option<WakeColumns>,
 }
 
 /// A [`Wake`] as columns.
-pub(in crate::server::journal::sqlite) struct WakeColumns {
-    pub(in crate::server::journal::sqlite) job: String,
-    pub(in crate::server::journal::sqlite) at: i64,
-    pub(in crate::server::journal::sqlite) claimed_by: Option<String>,
-    pub(in crate::server::journal::sqlite) tries: i64,
+pub(in crate::server::journal) struct WakeColumns {
+    pub(in crate::server::journal) job: String,
+    pub(in crate::server::journal) at: i64,
+    pub(in crate::server::journal) claimed_by: Option<String>,
+    pub(in crate::server::journal) tries: i64,
 }
 
 impl HeadRow {
     /// The columns that [`HeadRow::read`] expects.
-    pub(in crate::server::journal::sqlite) const COLUMNS: &str = "node_run_id, run_id, version, path, terminal, kind, state, started_at, \
+    pub(in crate::server::journal) const COLUMNS: &str = "node_run_id, run_id, version, path, terminal, kind, state, started_at, \
                                       ended_at, attempt, astray, deadline, \
                                       wake_job, wake_at, wake_owner, wake_tries";
 
-    pub(super) fn encode(head: &NodeHead) -> Result<Self, JournalError> {
+    pub(in crate::server::journal) fn encode(head: &NodeHead) -> Result<Self, JournalError> {
         let wake = head.wake.as_ref().map(|wake| WakeColumns {
             job: wake.job.as_str().to_owned(),
             at: wake.at.as_micros(),
@@ -65,36 +66,39 @@ impl HeadRow {
         })
     }
 
-    pub(in crate::server::journal::sqlite) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let wake = match row.get::<_, Option<String>>(12)? {
+    pub(in crate::server::journal) fn read<R: Columns>(row: &R) -> Result<Self, R::Error> {
+        let wake = match row.value::<Option<String>>(12)? {
             None => None,
-            Some(job) => {
-                Some(WakeColumns { job, at: row.get(13)?, claimed_by: row.get(14)?, tries: row.get(15)? })
-            }
+            Some(job) => Some(WakeColumns {
+                job,
+                at: row.value(13)?,
+                claimed_by: row.value(14)?,
+                tries: row.value(15)?,
+            }),
         };
         Ok(Self {
-            node_run_id: NodeRunId::new(row.get::<_, String>(0)?),
-            run_id: RunId::new(row.get::<_, String>(1)?),
-            version: row.get(2)?,
-            path: row.get(3)?,
-            terminal: row.get(4)?,
-            kind: row.get(5)?,
-            state: row.get(6)?,
-            started_at: row.get(7)?,
-            ended_at: row.get(8)?,
-            attempt: row.get(9)?,
-            superseded_attempt_may_run: row.get(10)?,
-            deadline: row.get(11)?,
+            node_run_id: NodeRunId::new(row.value::<String>(0)?),
+            run_id: RunId::new(row.value::<String>(1)?),
+            version: row.value(2)?,
+            path: row.value(3)?,
+            terminal: row.value(4)?,
+            kind: row.value(5)?,
+            state: row.value(6)?,
+            started_at: row.value(7)?,
+            ended_at: row.value(8)?,
+            attempt: row.value(9)?,
+            superseded_attempt_may_run: row.value(10)?,
+            deadline: row.value(11)?,
             wake,
         })
     }
 
     /// When its wake-up is due, if it has one.
-    pub(in crate::server::journal::sqlite) fn wake_at(&self) -> Option<i64> {
+    pub(in crate::server::journal) fn wake_at(&self) -> Option<i64> {
         self.wake.as_ref().map(|wake| wake.at)
     }
 
-    pub(in crate::server::journal::sqlite) fn decode(&self) -> Result<NodeHead, JournalError> {
+    pub(in crate::server::journal) fn decode(&self) -> Result<NodeHead, JournalError> {
         let damaged = |column: &str, content: &dyn std::fmt::Debug| {
             JournalError::Damaged(format!("{}: invalid {column} {content:?}", self.node_run_id))
         };
@@ -138,6 +142,6 @@ impl WakeColumns {
 }
 
 /// The job with that name.
-pub(in crate::server::journal::sqlite) fn job_named(name: &str) -> Option<Job> {
+pub(in crate::server::journal) fn job_named(name: &str) -> Option<Job> {
     Job::ALL.into_iter().find(|job| job.as_str() == name)
 }

@@ -1,11 +1,6 @@
 //! A whole NodeRun: its columns, its body, and its large inputs and outputs.
 
-use rusqlite::Row;
-
-use super::{
-    super::{body::Body, encoding::from_json},
-    head::HeadRow,
-};
+use super::{Columns, body::Body, encoding::from_json, head::HeadRow};
 use crate::{
     journal::JournalError,
     record::{NodeRecord, Unread},
@@ -18,28 +13,28 @@ use crate::{
 const APART_FROM: usize = 1024;
 
 /// A whole NodeRun.
-pub(in crate::server::journal::sqlite) struct NodeRow {
-    pub(in crate::server::journal::sqlite) head: HeadRow,
-    pub(in crate::server::journal::sqlite) body: Body<NodeRecord>,
+pub(in crate::server::journal) struct NodeRow {
+    pub(in crate::server::journal) head: HeadRow,
+    pub(in crate::server::journal) body: Body<NodeRecord>,
     /// The members that are stored apart from the body: see [`Payloads::apart`].
-    pub(in crate::server::journal::sqlite) apart: i64,
-    pub(in crate::server::journal::sqlite) payloads: Payloads,
+    pub(in crate::server::journal) apart: i64,
+    pub(in crate::server::journal) payloads: Payloads,
     /// When it began to wait for its newest approval. Only for SQL: the record says
     /// the same.
-    pub(in crate::server::journal::sqlite) waits_since: Option<i64>,
+    pub(in crate::server::journal) waits_since: Option<i64>,
 }
 
 /// The inputs and outputs of a NodeRun as JSON, as far as they are stored apart.
 #[derive(Default)]
-pub(in crate::server::journal::sqlite) struct Payloads {
-    pub(in crate::server::journal::sqlite) inputs: Option<Payload>,
-    pub(in crate::server::journal::sqlite) outputs: Option<Payload>,
+pub(in crate::server::journal) struct Payloads {
+    pub(in crate::server::journal) inputs: Option<Payload>,
+    pub(in crate::server::journal) outputs: Option<Payload>,
     /// Stored apart and not read: they stay as they are.
-    pub(in crate::server::journal::sqlite) unread: Unread,
+    pub(in crate::server::journal) unread: Unread,
 }
 
 /// Inputs or outputs.
-pub(in crate::server::journal::sqlite) enum Payload {
+pub(in crate::server::journal) enum Payload {
     /// As the record has it, sharing its text.
     Given(JsonObject),
     /// As it was read.
@@ -47,15 +42,15 @@ pub(in crate::server::journal::sqlite) enum Payload {
 }
 
 impl Payload {
-    pub(in crate::server::journal::sqlite) fn as_str(&self) -> &str {
+    pub(in crate::server::journal) fn as_str(&self) -> &str {
         match self {
             Self::Given(content) => content.as_str(),
             Self::Stored(text) => text,
         }
     }
 
-    fn read(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Self>> {
-        Ok(row.get::<_, Option<String>>(column)?.map(Self::Stored))
+    fn read<R: Columns>(row: &R, column: usize) -> Result<Option<Self>, R::Error> {
+        Ok(row.value::<Option<String>>(column)?.map(Self::Stored))
     }
 }
 
@@ -63,11 +58,11 @@ const INPUTS_APART: i64 = 1;
 const OUTPUTS_APART: i64 = 2;
 
 impl Payloads {
-    pub(in crate::server::journal::sqlite) fn has_inputs(&self) -> bool {
+    pub(in crate::server::journal) fn has_inputs(&self) -> bool {
         self.inputs.is_some() || self.unread.inputs
     }
 
-    pub(in crate::server::journal::sqlite) fn has_outputs(&self) -> bool {
+    pub(in crate::server::journal) fn has_outputs(&self) -> bool {
         self.outputs.is_some() || self.unread.outputs
     }
 
@@ -77,7 +72,7 @@ impl Payloads {
         bit(self.has_inputs(), INPUTS_APART) | bit(self.has_outputs(), OUTPUTS_APART)
     }
 
-    pub(in crate::server::journal::sqlite) fn bytes(&self) -> usize {
+    pub(in crate::server::journal) fn bytes(&self) -> usize {
         let bytes = |content: &Option<Payload>| content.as_ref().map_or(0, |content| content.as_str().len());
         bytes(&self.inputs) + bytes(&self.outputs)
     }
@@ -85,15 +80,15 @@ impl Payloads {
 
 impl NodeRow {
     /// The columns that [`NodeRow::read`] expects after those of the head.
-    pub(in crate::server::journal::sqlite) const CONTENT: &str = "body, apart, \
+    pub(in crate::server::journal) const CONTENT: &str = "body, apart, \
         CASE WHEN apart & 1 THEN (SELECT content FROM node_payloads AS payload \
             WHERE payload.node_run_id = node_runs.node_run_id AND member = 'inputs') END, \
         CASE WHEN apart & 2 THEN (SELECT content FROM node_payloads AS payload \
             WHERE payload.node_run_id = node_runs.node_run_id AND member = 'outputs') END";
 
-    pub(in crate::server::journal::sqlite) const BARE: &str = "body, apart";
+    pub(in crate::server::journal) const BARE: &str = "body, apart";
 
-    pub(super) fn encode(record: &mut NodeRecord) -> Result<Self, JournalError> {
+    pub(in crate::server::journal) fn encode(record: &mut NodeRecord) -> Result<Self, JournalError> {
         let head = HeadRow::encode(&record.head())?;
         let payloads = Payloads {
             inputs: large(record.node.inputs.as_ref()),
@@ -113,26 +108,32 @@ impl NodeRow {
         Ok(Self { head, body: body?, apart: payloads.apart(), payloads, waits_since })
     }
 
-    pub(in crate::server::journal::sqlite) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(in crate::server::journal) fn read<R: Columns>(row: &R) -> Result<Self, R::Error> {
         let head = HeadRow::read(row)?;
         let payloads = Payloads {
             inputs: Payload::read(row, 18)?,
             outputs: Payload::read(row, 19)?,
             unread: Unread::default(),
         };
-        Ok(Self { head, body: row.get(16)?, apart: row.get(17)?, payloads, waits_since: None })
+        Ok(Self {
+            head,
+            body: Body::from(row.value::<String>(16)?),
+            apart: row.value(17)?,
+            payloads,
+            waits_since: None,
+        })
     }
 
     /// Reads a row without what is stored apart. Expects [`NodeRow::BARE`] after the
     /// columns of the head.
-    pub(in crate::server::journal::sqlite) fn read_bare(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (head, apart) = (HeadRow::read(row)?, row.get::<_, i64>(17)?);
+    pub(in crate::server::journal) fn read_bare<R: Columns>(row: &R) -> Result<Self, R::Error> {
+        let (head, apart) = (HeadRow::read(row)?, row.value::<i64>(17)?);
         let unread = Unread { inputs: apart & INPUTS_APART != 0, outputs: apart & OUTPUTS_APART != 0 };
         let payloads = Payloads { unread, ..Payloads::default() };
-        Ok(Self { head, body: row.get(16)?, apart, payloads, waits_since: None })
+        Ok(Self { head, body: Body::from(row.value::<String>(16)?), apart, payloads, waits_since: None })
     }
 
-    pub(in crate::server::journal::sqlite) fn decode(&self) -> Result<NodeRecord, JournalError> {
+    pub(in crate::server::journal) fn decode(&self) -> Result<NodeRecord, JournalError> {
         let head = self.head.decode()?;
         let mut record: NodeRecord = from_json(head.node_run_id.as_str(), &self.body.text()?)?;
         if self.payloads.apart() != self.apart {

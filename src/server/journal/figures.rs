@@ -27,12 +27,12 @@ pub struct FiguresNow {
 }
 
 impl Figures {
-    pub(super) fn group(&self, operations: usize) {
+    pub(in crate::server::journal) fn group(&self, operations: usize) {
         self.groups.fetch_add(1, Ordering::Relaxed);
         self.operations.fetch_add(operations as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn checkpoint(&self, took: Duration) {
+    pub(in crate::server::journal) fn checkpoint(&self, took: Duration) {
         self.checkpoints.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.checkpoint_micros.fetch_add(micros, Ordering::Relaxed);

@@ -14,28 +14,31 @@
 //! Encoding runs in the caller's task, because there is only one writer thread:
 //! it gets finished rows. (Long bodies are the exception: see `body`.)
 
+mod audit;
+mod body;
+mod columns;
+pub(in crate::server::journal) mod encoding;
 mod head;
+mod list;
 mod node;
+mod notice;
 
 use std::sync::Arc;
 
-use rusqlite::Row;
-
-#[cfg(test)]
-pub(super) use self::{
-    head::WakeColumns,
-    node::{Payload, Payloads},
-};
-pub(super) use self::{
-    head::{HeadRow, job_named},
-    node::NodeRow,
-};
-use super::{
+pub(in crate::server::journal) use self::{
     audit::AuditRow,
     body::Body,
+    columns::Columns,
     encoding::{from_json, integer, natural, to_json},
-    notices::NoticeRow,
-    run_list::ListRow,
+    head::{HeadRow, job_named},
+    list::{Bounds, First, ListRow, Now, summary},
+    node::NodeRow,
+    notice::NoticeRow,
+};
+#[cfg(test)]
+pub(in crate::server::journal) use self::{
+    head::WakeColumns,
+    node::{Payload, Payloads},
 };
 use crate::{
     journal::JournalError,
@@ -45,25 +48,25 @@ use crate::{
 };
 
 /// A [`ChangeSet`] ready to be written.
-pub(super) struct ChangeRows {
-    pub(super) run_id: RunId,
-    pub(super) at: i64,
-    pub(super) run: Option<RunRow>,
+pub(in crate::server::journal) struct ChangeRows {
+    pub(in crate::server::journal) run_id: RunId,
+    pub(in crate::server::journal) at: i64,
+    pub(in crate::server::journal) run: Option<RunRow>,
     /// What becomes of the run in the list of runs.
-    pub(super) listed: Option<ListRow>,
-    pub(super) nodes: Vec<NodeRow>,
-    pub(super) heads: Vec<HeadRow>,
-    pub(super) events: Vec<EventRow>,
-    pub(super) attempts: Vec<AttemptRow>,
-    pub(super) audit: Vec<AuditRow>,
-    pub(super) outbox: Vec<OutboxItem>,
-    pub(super) notices: Vec<NoticeRow>,
+    pub(in crate::server::journal) listed: Option<ListRow>,
+    pub(in crate::server::journal) nodes: Vec<NodeRow>,
+    pub(in crate::server::journal) heads: Vec<HeadRow>,
+    pub(in crate::server::journal) events: Vec<EventRow>,
+    pub(in crate::server::journal) attempts: Vec<AttemptRow>,
+    pub(in crate::server::journal) audit: Vec<AuditRow>,
+    pub(in crate::server::journal) outbox: Vec<OutboxItem>,
+    pub(in crate::server::journal) notices: Vec<NoticeRow>,
 }
 
 impl ChangeRows {
     /// Payloads that are stored apart are taken out of a record while its body is
     /// made, and put back, instead of being copied. The outbox entries are moved.
-    pub(super) fn encode(change: &mut ChangeSet) -> Result<Self, JournalError> {
+    pub(in crate::server::journal) fn encode(change: &mut ChangeSet) -> Result<Self, JournalError> {
         Ok(Self {
             run_id: change.run_id.clone(),
             at: change.at.as_micros(),
@@ -78,19 +81,25 @@ impl ChangeRows {
             notices: change.notices.iter().map(NoticeRow::encode).collect::<Result<_, _>>()?,
         })
     }
+
+    /// The bytes of what may be large.
+    pub(in crate::server::journal) fn bytes(&self) -> usize {
+        let nodes = self.nodes.iter().map(|node| node.body.bytes() + node.payloads.bytes());
+        self.run.as_ref().map_or(0, |run| run.body.bytes()) + nodes.sum::<usize>()
+    }
 }
 
-pub(super) struct RunRow {
-    pub(super) run_id: RunId,
-    pub(super) version: i64,
-    pub(super) terminal: bool,
-    pub(super) deadline: Option<i64>,
-    pub(super) body: Body<RunRecord>,
+pub(in crate::server::journal) struct RunRow {
+    pub(in crate::server::journal) run_id: RunId,
+    pub(in crate::server::journal) version: i64,
+    pub(in crate::server::journal) terminal: bool,
+    pub(in crate::server::journal) deadline: Option<i64>,
+    pub(in crate::server::journal) body: Body<RunRecord>,
 }
 
 impl RunRow {
     /// The columns that [`RunRow::read`] expects.
-    pub(super) const COLUMNS: &str = "run_id, version, terminal, deadline, body";
+    pub(in crate::server::journal) const COLUMNS: &str = "run_id, version, terminal, deadline, body";
 
     fn encode(record: &RunRecord) -> Result<Self, JournalError> {
         Ok(Self {
@@ -102,27 +111,27 @@ impl RunRow {
         })
     }
 
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(in crate::server::journal) fn read<R: Columns>(row: &R) -> Result<Self, R::Error> {
         Ok(Self {
-            run_id: RunId::new(row.get::<_, String>(0)?),
-            version: row.get(1)?,
-            terminal: row.get(2)?,
-            deadline: row.get(3)?,
-            body: row.get(4)?,
+            run_id: RunId::new(row.value::<String>(0)?),
+            version: row.value(1)?,
+            terminal: row.value(2)?,
+            deadline: row.value(3)?,
+            body: Body::from(row.value::<String>(4)?),
         })
     }
 
-    pub(super) fn decode(self) -> Result<RunRecord, JournalError> {
+    pub(in crate::server::journal) fn decode(self) -> Result<RunRecord, JournalError> {
         let record: RunRecord = from_json(self.run_id.as_str(), &self.body.text()?)?;
         Ok(RunRecord { version: natural(self.version)?, ..record })
     }
 }
 
-pub(super) struct EventRow {
-    pub(super) run_id: RunId,
-    pub(super) seq: i64,
-    pub(super) path: Option<String>,
-    pub(super) body: Arc<str>,
+pub(in crate::server::journal) struct EventRow {
+    pub(in crate::server::journal) run_id: RunId,
+    pub(in crate::server::journal) seq: i64,
+    pub(in crate::server::journal) path: Option<String>,
+    pub(in crate::server::journal) body: Arc<str>,
 }
 
 impl EventRow {
@@ -136,10 +145,10 @@ impl EventRow {
     }
 }
 
-pub(super) struct AttemptRow {
-    pub(super) node_run_id: NodeRunId,
-    pub(super) attempt: u32,
-    pub(super) body: String,
+pub(in crate::server::journal) struct AttemptRow {
+    pub(in crate::server::journal) node_run_id: NodeRunId,
+    pub(in crate::server::journal) attempt: u32,
+    pub(in crate::server::journal) body: String,
 }
 
 impl AttemptRow {

@@ -34,7 +34,7 @@ const LONG_FROM: usize = 256 << 10;
 const REST: usize = 4 << 10;
 
 /// A record that is stored as a body.
-pub(super) trait Record: Clone + Serialize {
+pub(in crate::server::journal) trait Record: Clone + Serialize {
     /// The text in it that its clones share, and its body repeats.
     fn extensions(&self) -> Option<&Extensions>;
 }
@@ -51,21 +51,21 @@ impl Record for NodeRecord {
     }
 }
 
-pub(super) enum Body<R> {
+pub(in crate::server::journal) enum Body<R> {
     Text(String),
     /// The text is made on each request.
     Long(Box<R>),
 }
 
 impl<R: Record> Body<R> {
-    pub(super) fn of(record: &R) -> Result<Self, JournalError> {
+    pub(in crate::server::journal) fn of(record: &R) -> Result<Self, JournalError> {
         match shared(record) < LONG_FROM {
             true => Ok(Self::Text(to_json(record, 128)?)),
             false => Ok(Self::Long(Box::new(record.clone()))),
         }
     }
 
-    pub(super) fn text(&self) -> Result<Cow<'_, str>, JournalError> {
+    pub(in crate::server::journal) fn text(&self) -> Result<Cow<'_, str>, JournalError> {
         match self {
             Self::Text(text) => Ok(Cow::Borrowed(text)),
             Self::Long(record) => Ok(Cow::Owned(to_json(&**record, shared(&**record) + REST)?)),
@@ -73,7 +73,7 @@ impl<R: Record> Body<R> {
     }
 
     /// Length of the text, or nearly.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::server::journal) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Long(record) => shared(&**record),

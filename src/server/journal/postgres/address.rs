@@ -1,0 +1,241 @@
+//! Where the database is: the URL of the journal.
+//!
+//! ```text
+//!   postgres://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?PARAMETER=VALUE&…]
+//! ```
+//!
+//! All parameters of libpq that the client knows are accepted. These are ours:
+//!
+//! | parameter | meaning |
+//! |---|---|
+//! | `sslmode=verify-full`, `require` | TLS, and the certificate of the server is verified; the default |
+//! | `sslmode=disable` | no TLS; the default for this host (a socket, `localhost`, a loopback address) |
+//! | `sslrootcert=FILE` | certificates (PEM) that are trusted besides those of the system |
+//!
+//! Other modes of libpq verify nothing, or fall back to a connection without TLS. They
+//! are refused.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::{
+    Config,
+    config::{Host, TargetSessionAttrs},
+};
+
+/// How long one attempt to connect may take, and the answer of one host.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// After this time without an acknowledgement, a connection is lost.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(7);
+
+/// A silent connection is probed after this time, and this often.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+
+/// Whether, and how, a connection is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tls {
+    Off,
+    /// The certificate of the server is verified, and its name.
+    Verified {
+        extra_roots: Option<PathBuf>,
+    },
+}
+
+/// The database of a journal. It is shown without its password.
+#[derive(Clone)]
+pub struct Address {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    shown: String,
+}
+
+impl Address {
+    /// Whether a text is the URL of a database, and not the path of a file.
+    pub fn is_url(text: &str) -> bool {
+        text.starts_with("postgres://") || text.starts_with("postgresql://")
+    }
+
+    /// Parses a URL. The error says what is wrong, without the URL.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut mode, mut extra_roots, mut rest) = (None, None, Vec::new());
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("sslmode", value)) => mode = Some(decoded(value)?),
+                Some(("sslrootcert", value)) => extra_roots = Some(PathBuf::from(decoded(value)?)),
+                Some(("target_session_attrs", "read-write")) => {}
+                Some(("target_session_attrs", _)) => {
+                    return Err("target_session_attrs must be read-write: the journal is written".into());
+                }
+                Some(_) | None => rest.push(parameter),
+            }
+        }
+        let plain = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        // The text of the parser's error may have parts of the URL, but for its cause.
+        let mut config: Config = plain.parse().map_err(|failed: tokio_postgres::Error| {
+            let cause =
+                std::error::Error::source(&failed).map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("it is not a URL of PostgreSQL{cause}")
+        })?;
+        if config.get_hosts().is_empty() {
+            return Err("it names no host".into());
+        }
+        if config.get_dbname().is_none_or(str::is_empty) {
+            return Err("it names no database".into());
+        }
+        let tls = match mode.as_deref() {
+            None if is_local(&config) => Tls::Off,
+            None | Some("verify-full" | "require") => Tls::Verified { extra_roots },
+            Some("disable") => Tls::Off,
+            Some(other) => {
+                return Err(format!("sslmode={other} is not supported: use verify-full, or disable"));
+            }
+        };
+        config.ssl_mode(match tls {
+            Tls::Off => tokio_postgres::config::SslMode::Disable,
+            Tls::Verified { .. } => tokio_postgres::config::SslMode::Require,
+        });
+        config
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .keepalives(true)
+            .keepalives_idle(PROBE_AFTER)
+            .keepalives_interval(PROBE_EVERY)
+            .keepalives_retries(PROBES);
+        if config.get_application_name().is_none() {
+            config.application_name("jarvis-run-coordinator");
+        }
+        let shown = shown(&config);
+        Ok(Self { config, tls, shown })
+    }
+
+    /// Whether the URL has a password, which a list of processes would show.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
+    /// With this password, which the URL does not have.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.config.password(password);
+        self
+    }
+}
+
+fn decoded(value: &str) -> Result<String, String> {
+    let text = percent_decode_str(value).decode_utf8().map_err(|_| "a parameter is not UTF-8".to_owned())?;
+    Ok(text.into_owned())
+}
+
+/// Whether all hosts are this one.
+fn is_local(config: &Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    })
+}
+
+/// `postgres://user@host:port,host:port/database`.
+fn shown(config: &Config) -> String {
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(place, host)| {
+            let name = match host {
+                Host::Unix(folder) => folder.display().to_string(),
+                Host::Tcp(name) => name.clone(),
+            };
+            // One port stands for all hosts.
+            match config.get_ports().get(place).or(config.get_ports().last()) {
+                Some(port) => format!("{name}:{port}"),
+                None => name,
+            }
+        })
+        .collect();
+    let user = config.get_user().map_or_else(String::new, |user| format!("{user}@"));
+    format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config && self.tls == other.tls
+    }
+}
+
+impl Eq for Address {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tls(url: &str) -> Tls {
+        Address::parse(url).unwrap().tls
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let address =
+            Address::parse("postgres://jarvis:hunter2@db1:5433,db2:5434/runs?sslmode=disable").unwrap();
+        assert_eq!(address.to_string(), "postgres://jarvis@db1:5433,db2:5434/runs");
+        assert_eq!(format!("{address:?}"), address.to_string());
+        assert!(address.has_password());
+        for url in ["postgres://jarvis:hunter2@db1:nine/runs", "postgres://jarvis:hunter2@db1/runs?hunter2=1"]
+        {
+            let error = Address::parse(url).unwrap_err();
+            assert!(!error.contains("jarvis:hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_remote_connection_is_encrypted_and_verified_unless_that_is_disabled() {
+        let verified = Tls::Verified { extra_roots: None };
+        assert_eq!(tls("postgres://u@db/runs"), verified);
+        assert_eq!(tls("postgres://u@db/runs?sslmode=require"), verified);
+        assert_eq!(tls("postgres://u@localhost/runs?sslmode=verify-full"), verified);
+        assert_eq!(tls("postgres://u@db/runs?sslmode=disable"), Tls::Off);
+        assert_eq!(tls("postgres://u@localhost,127.0.0.1,[::1]/runs"), Tls::Off);
+        assert_eq!(tls("postgres://u@%2Frun%2Fpostgresql/runs"), Tls::Off);
+        assert_eq!(tls("postgres://u@localhost,db/runs"), verified);
+        let with_root = tls("postgres://u@db/runs?sslrootcert=%2Fetc%2Fca.pem&connect_timeout=9");
+        assert_eq!(with_root, Tls::Verified { extra_roots: Some("/etc/ca.pem".into()) });
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_reason() {
+        for (url, reason) in [
+            ("postgres://u@db/runs?sslmode=prefer", "sslmode=prefer is not supported"),
+            ("postgres://u@db/runs?target_session_attrs=any", "must be read-write"),
+            ("postgres://u@db", "it names no database"),
+            ("postgres:///runs", "it names no host"),
+            ("postgres://u@db/runs?colour=blue", "it is not a URL of PostgreSQL"),
+        ] {
+            let error = Address::parse(url).unwrap_err();
+            assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_no_url() {
+        assert!(!Address::is_url("journal.db") && !Address::is_url("/var/postgres/journal"));
+        assert!(Address::is_url("postgres://h/d") && Address::is_url("postgresql://h/d"));
+    }
+}

@@ -1,0 +1,324 @@
+//! PostgreSQL servers of tests and benchmarks: private, on loopback, gone with their
+//! process.
+//!
+//! ```text
+//!   Server::start ─▶ initdb ─▶ running ──stop(mode)──▶ stopped ──start_again──▶ running
+//!                                │  ▲                                            │
+//!                          freeze│  │thaw                          drop, or the end of this
+//!                                ▼  │                              process ─▶ no server, no files
+//!                               frozen
+//! ```
+//!
+//! The programs are those in the folder `PRIVATE_POSTGRES_BIN`, else the newest that the
+//! system has. A server refuses to run as root: then it runs as `postgres`, or `nobody`.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+/// The variable that names the folder with the programs.
+pub const BIN: &str = "PRIVATE_POSTGRES_BIN";
+
+/// How long a server may take to start, or to stop.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The superuser of a server, who needs no password.
+pub const USER: &str = "tests";
+
+/// How a server is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are closed, everything is written.
+    Fast,
+    /// As if it had crashed.
+    Immediate,
+    /// All of its processes are killed.
+    Kill,
+}
+
+/// A private server.
+pub struct Server {
+    programs: Programs,
+    data: PathBuf,
+    port: u16,
+    running: Option<Child>,
+    _folder: TempDir,
+}
+
+/// The folder of the programs, and who executes them.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    folder: PathBuf,
+    user: Option<Account>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Programs {
+    pub fn find() -> Result<Self> {
+        let folder = match env::var_os(BIN) {
+            Some(folder) => PathBuf::from(folder),
+            None => newest(Path::new("/usr/lib/postgresql"))
+                .with_context(|| format!("no PostgreSQL in /usr/lib/postgresql, and {BIN} is not set"))?,
+        };
+        ensure!(folder.join("postgres").is_file(), "{}: no program postgres", folder.display());
+        Ok(Self { folder, user: unprivileged()? })
+    }
+
+    /// A program, executed by who may run a server; it ends with this process.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "QUIT"]);
+        if let Some(Account { uid, gid }) = self.user {
+            command.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups"]);
+        }
+        command.arg("--").arg(self.folder.join(program)).env("LC_ALL", "C").current_dir("/");
+        command
+    }
+
+    fn own(&self, path: &Path) -> Result<()> {
+        if let Some(Account { uid, gid }) = self.user {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+}
+
+/// `<folder>/<highest number>/bin`.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        Some((path.file_name()?.to_str()?.parse::<u32>().ok()?, path.join("bin")))
+    });
+    versions.filter(|(_, bin)| bin.join("postgres").is_file()).max().map(|(_, bin)| bin)
+}
+
+/// Who runs a server, if this process is root's.
+fn unprivileged() -> Result<Option<Account>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let is_root = status.lines().any(|line| line.starts_with("Uid:\t0\t"));
+    if !is_root {
+        return Ok(None);
+    }
+    let accounts = fs::read_to_string("/etc/passwd")?;
+    let account = |name: &str| {
+        let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2).map(str::parse);
+        Some(Account { uid: fields.next()?.ok()?, gid: fields.next()?.ok()? })
+    };
+    account("postgres").or_else(|| account("nobody")).map(Some).context("neither a user postgres nor nobody")
+}
+
+impl Server {
+    /// Creates a cluster and starts it. `settings` are those of `postgresql.conf`.
+    pub fn start(programs: &Programs, settings: &[&str]) -> Result<Self> {
+        let mut server = Self::prepare(programs)?;
+        let init = programs
+            .command("initdb")
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", USER, "-D"])
+            .arg(&server.data)
+            .output()
+            .context("start initdb")?;
+        ensure!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
+        server.configure(settings)?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// A standby of another server, which follows it. `slot`: by which the other knows
+    /// it, in `synchronous_standby_names`.
+    pub fn standby_of(primary: &Self, name: &str) -> Result<Self> {
+        let mut server = Self::prepare(&primary.programs)?;
+        let copied = primary
+            .programs
+            .command("pg_basebackup")
+            .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--write-recovery-conf", "-D"])
+            .arg(&server.data)
+            .args([
+                "-d",
+                &format!("host=127.0.0.1 port={} user={USER} application_name={name}", primary.port),
+            ])
+            .output()
+            .context("start pg_basebackup")?;
+        ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        server.configure(&[])?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    fn prepare(programs: &Programs) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("private-postgres-").tempdir()?;
+        programs.own(folder.path())?;
+        let data = folder.path().join("data");
+        // Free now. If another takes it first, the start fails.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        Ok(Self { programs: programs.clone(), data, port, running: None, _folder: folder })
+    }
+
+    fn configure(&self, settings: &[&str]) -> Result<()> {
+        let file = self.data.join("postgresql.auto.conf");
+        let mut text = fs::read_to_string(&file).unwrap_or_default();
+        let here = self.data.parent().context("a folder")?;
+        text += &format!(
+            "\nlisten_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
+             logging_collector = off\nlog_min_messages = warning\n",
+            self.port,
+            here.display()
+        );
+        settings.iter().for_each(|setting| text += &format!("{setting}\n"));
+        fs::write(&file, text)?;
+        self.programs.own(&file)
+    }
+
+    /// Changes settings. They are in effect after the next start.
+    pub fn set(&self, settings: &[&str]) -> Result<()> {
+        self.configure(settings)
+    }
+
+    /// Starts a server that was stopped.
+    pub fn start_again(&mut self) -> Result<()> {
+        let log = fs::File::options().create(true).append(true).open(self.log())?;
+        let mut command = self.programs.command("postgres");
+        command.arg("-D").arg(&self.data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut child = spawn_for_life(command)?;
+        let until = Instant::now() + WITHIN;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                bail!("the server ended: {status}\n{}", self.read_log());
+            }
+            if self.is_ready() {
+                break;
+            }
+            if Instant::now() > until {
+                _ = child.kill();
+                bail!("the server is not ready after {WITHIN:?}\n{}", self.read_log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.running = Some(child);
+        Ok(())
+    }
+
+    /// Whether it takes connections: its file says so.
+    fn is_ready(&self) -> bool {
+        let state = fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
+        matches!(state.lines().nth(7).map(str::trim_end), Some("ready" | "standby"))
+    }
+
+    pub fn stop(&mut self, how: Stop) -> Result<()> {
+        let Some(mut child) = self.running.take() else { return Ok(()) };
+        match how {
+            Stop::Fast => signal(child.id(), "INT")?,
+            Stop::Immediate => signal(child.id(), "QUIT")?,
+            Stop::Kill => {
+                for backend in children(child.id()) {
+                    _ = signal(backend, "KILL");
+                }
+                child.kill()?;
+            }
+        }
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Stops all of its processes where they are.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal_all("STOP")
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        self.signal_all("CONT")
+    }
+
+    fn signal_all(&self, name: &str) -> Result<()> {
+        let Some(child) = &self.running else { return Ok(()) };
+        signal(child.id(), name)?;
+        for backend in children(child.id()) {
+            // It may have ended meanwhile.
+            _ = signal(backend, name);
+        }
+        Ok(())
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) -> Result<()> {
+        let mut command = self.programs.command("pg_ctl");
+        let done = command.args(["promote", "--wait", "-D"]).arg(&self.data).output()?;
+        ensure!(done.status.success(), "pg_ctl promote: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The process of the server, for measurements.
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref().map(Child::id)
+    }
+
+    /// The folder of the cluster.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    fn log(&self) -> PathBuf {
+        self.data.with_file_name("log")
+    }
+
+    /// What the server has logged.
+    pub fn read_log(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Frozen processes do not end.
+        _ = self.thaw();
+        _ = self.stop(Stop::Immediate);
+    }
+}
+
+/// Starts a child from a thread that lives as long as this process: the child ends with
+/// the thread that started it.
+fn spawn_for_life(mut command: Command) -> Result<Child> {
+    let (sender, started) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        _ = sender.send(command.spawn());
+        loop {
+            thread::park();
+        }
+    });
+    Ok(started.recv()??)
+}
+
+fn signal(process: u32, name: &str) -> Result<()> {
+    let status =
+        Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "kill -s {name} {process}: {status}");
+    Ok(())
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
