@@ -24,7 +24,7 @@ async fn panicking_task_is_restarted_and_counted_in_health() {
         ("claim_due", "claim"),
         ("reap_dead_workers", "sweep"),
         ("runs_prune", "retention"),
-        ("outbox_after", "outbox pump to the"),
+        ("outbox_owed", "outbox pump to the"),
     ] {
         // The second panic is one of the restarted task.
         for times in 1..=2 {

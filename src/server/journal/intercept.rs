@@ -18,9 +18,9 @@ use async_trait::async_trait;
 
 use super::{
     AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, CanceledNode,
-    ClaimFilter, ClaimedWake, Counts, EventPage, Heartbeats, Journal, JournalError, OutboxId, OutboxPage,
-    PageLimit, Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, Steering,
-    TreePage, WaitingPage, WaitingPlace, Work, Workers, inspect::Inspect,
+    ClaimFilter, ClaimedWake, Counts, Duty, EventPage, Heartbeats, Journal, JournalError, OutboxEntry,
+    OutboxId, PageLimit, Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage,
+    Steering, TreePage, WaitingPage, WaitingPlace, Work, Workers, inspect::Inspect,
 };
 use crate::{
     record::{
@@ -104,6 +104,20 @@ pub trait Interceptor: Send + Sync + 'static {
 
     fn reap_dead_workers(&self, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send {
         async move { self.write("reap_dead_workers", || self.journal().reap_dead_workers(now)).await }
+    }
+
+    fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> impl Future<Output = Answer<bool>> + Send {
+        async move { self.write("hold_duty", || self.journal().hold_duty(duty, worker)).await }
+    }
+
+    fn outbox_owed(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        in_hand: &[OutboxId],
+        limit: u32,
+    ) -> impl Future<Output = Answer<Vec<OutboxEntry>>> + Send {
+        async move { self.read("outbox_owed", self.journal().outbox_owed(recipient, after, in_hand, limit)).await }
     }
 
     fn park(&self, item: Parked) -> impl Future<Output = Answer<()>> + Send {
@@ -234,8 +248,18 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.write("secret_replace", replace).await
     }
 
-    async fn outbox_after(&self, recipient: Recipient, after: OutboxId, limit: u32) -> Answer<OutboxPage> {
-        self.0.read("outbox_after", self.0.journal().outbox_after(recipient, after, limit)).await
+    async fn outbox_owed(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        in_hand: &[OutboxId],
+        limit: u32,
+    ) -> Answer<Vec<OutboxEntry>> {
+        self.0.outbox_owed(recipient, after, in_hand, limit).await
+    }
+
+    async fn outbox_settled(&self, run: &RunId, upto: OutboxId) -> Answer<bool> {
+        self.0.read("outbox_settled", self.0.journal().outbox_settled(run, upto)).await
     }
 
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Answer<()> {

@@ -3,7 +3,7 @@
 //! ```text
 //!   coordinator ── commit(ChangeSet) ──▶ Journal ──▶ durable ──▶ then: answer, dispatch, publish
 //!   dispatch    ── claim_due ──────────▶    │
-//!   outbox pump ── outbox_after, _ack ─▶    │
+//!   outbox pump ── outbox_owed, _ack ──▶    │
 //!                                           ├─ sqlite       the built-in journal: one file, one writer thread
 //!                                           ├─ postgres     the journal of several coordinators: a database
 //!                                           ├─ conformance  the suite that every journal must pass
@@ -67,15 +67,15 @@ pub use self::{
     steering::{CanceledNode, Steering},
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
-        Counts, EventPage, Load, OutboxEntry, OutboxId, OutboxPage, PageLimit, Parked, Room, Waiting,
-        WaitingPage, WaitingPlace,
+        Counts, EventPage, Load, OutboxEntry, OutboxId, PageLimit, Parked, Room, Waiting, WaitingPage,
+        WaitingPlace,
     },
     webhooks::{
         Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, DueDeliveries, ExecutorReport, FanOut,
         NewDelivery, NoticeId, Settled, StoredNotice, StoredWebhook, WebhookJournal, WebhookStatus,
     },
     work::{BACKLOG_MAX, Backlog, DueWork, Work, WorkerClaims},
-    workers::{Heartbeats, Workers},
+    workers::{Duty, Heartbeats, Workers},
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
@@ -247,14 +247,25 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
     /// grows with the number of live runs, and not with that of the others.
     async fn runs_changed(&self, since: Timestamp, limit: u32) -> Result<Vec<RunId>, JournalError>;
 
-    /// The outbox entries for `recipient`, oldest first, starting after `after`.
-    /// Empty if the journal keeps no outbox.
-    async fn outbox_after(
+    /// The outbox entries for `recipient` behind `after` that are not `in_hand`, in the
+    /// order of their ids, at most `limit`. Fewer are all that were committed before the
+    /// call. Empty if the journal keeps no outbox.
+    ///
+    /// In a journal that several processes share, an entry of another run may appear
+    /// below one that was read ([`OutboxId`]): only a call with `after` 0 finds it.
+    async fn outbox_owed(
         &self,
         recipient: Recipient,
         after: OutboxId,
+        in_hand: &[OutboxId],
         limit: u32,
-    ) -> Result<OutboxPage, JournalError>;
+    ) -> Result<Vec<OutboxEntry>, JournalError>;
+
+    /// Whether the outbox has no entry of this run up to `upto`, for whichever recipient:
+    /// the stores have accepted them. For processes that do not send themselves; the
+    /// built-in journal, where the one that asks is the one that sends, has no index for
+    /// it.
+    async fn outbox_settled(&self, run: &RunId, upto: OutboxId) -> Result<bool, JournalError>;
 
     /// Deletes outbox entries that the JARVIS stores have accepted.
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError>;

@@ -136,8 +136,10 @@ pub struct Counts {
     pub load: Load,
 }
 
-/// Numbers the entries of the outbox in the order of commits. No number is
-/// used twice. 0 comes before all of them.
+/// Numbers the entries of the outbox. Those of one run are in the order of its commits.
+/// Those of different runs need not be, where several processes write: a number is given
+/// out before its commit, so a lower one may appear after a higher one. No number is used
+/// twice. 0 comes before all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxId(pub u64);
 
@@ -147,15 +149,6 @@ pub struct OutboxEntry {
     pub id: OutboxId,
     pub run_id: RunId,
     pub item: OutboxItem,
-}
-
-/// A page of the outbox for one recipient.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutboxPage {
-    pub entries: Vec<OutboxEntry>,
-    /// Every entry up to this one was examined, for whichever recipient: the
-    /// next page starts after it.
-    pub scanned_to: OutboxId,
 }
 
 /// Numbers the records of the audit trail in the order of commits. No number is

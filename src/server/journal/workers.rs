@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   register_worker ──▶ alive ── beat, beat … ──▶ fenced: it writes nothing any more
-//!                         └─ declare_dead, release_claims ─┘     └─ its claims are due at once
+//!                         └─ declare_dead, release_claims ─┘     └─ its claims are due at once,
+//!                                                                its duties are free
 //! ```
 //!
 //! **Invariant:** no clock is compared. A worker is dead when another has seen the count
@@ -13,6 +14,29 @@ use async_trait::async_trait;
 
 use super::JournalError;
 use crate::{time::Timestamp, types::WorkerId};
+
+/// Work that one worker does for all: at most one holds a duty at a time, and it is gone
+/// with that worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Duty {
+    /// Sending the outbox to the JARVIS stores.
+    Outbox,
+    /// What looks after the whole journal: deadlines of runs, retention, bulk jobs,
+    /// deliveries to webhooks, and counts that are expensive.
+    Housekeeping,
+}
+
+impl Duty {
+    pub const ALL: [Self; 2] = [Self::Outbox, Self::Housekeeping];
+
+    /// Its name in journals.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbox => "outbox",
+            Self::Housekeeping => "housekeeping",
+        }
+    }
+}
 
 /// How often a worker has said that it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +75,13 @@ pub trait Workers: Send + Sync + 'static {
     /// wake-ups are due immediately. Returns how many there were.
     async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError>;
 
-    /// Releases all claims held by `worker`, which is not registered any more; the
-    /// wake-ups become due immediately.
+    /// Takes a duty for `worker`, durably, if it is free: no worker has it, or one that is
+    /// not registered (any more). Returns whether `worker` holds it now. A duty that a
+    /// living worker holds costs a read. Fails with [`JournalError::Fenced`] if `worker`
+    /// is not registered itself.
+    async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError>;
+
+    /// Releases all claims and duties held by `worker`, which is not registered any more;
+    /// the wake-ups become due immediately.
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
 }

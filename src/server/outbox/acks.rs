@@ -2,7 +2,7 @@
 //! beside the sending. Entries whose deletion fails are sent again by the next
 //! process, which the stores tolerate.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use slog::{Logger, warn};
@@ -19,14 +19,29 @@ pub(super) struct Acks {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     log: Logger,
+    /// Everything that was read and not deleted yet, if others write to the outbox too.
+    in_hand: BTreeSet<OutboxId>,
     accepted: Vec<OutboxId>,
-    /// A deletion, which returns the entries that could not be deleted.
-    under_way: Option<BoxFuture<'static, Vec<OutboxId>>>,
+    /// A deletion of entries: whether they are deleted.
+    under_way: Option<(Vec<OutboxId>, BoxFuture<'static, bool>)>,
 }
 
 impl Acks {
     pub(super) fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, log: Logger) -> Self {
-        Self { journal, clock, log, accepted: Vec::new(), under_way: None }
+        Self { journal, clock, log, in_hand: BTreeSet::new(), accepted: Vec::new(), under_way: None }
+    }
+
+    /// Adds entries that were read. A journal that only this process writes is not read
+    /// again behind them, so that they need not be known.
+    pub(super) fn read(&mut self, ids: impl Iterator<Item = OutboxId>) {
+        if self.journal.is_shared() {
+            self.in_hand.extend(ids);
+        }
+    }
+
+    /// The entries that were read and not deleted yet.
+    pub(super) fn in_hand(&self) -> Vec<OutboxId> {
+        self.in_hand.iter().copied().collect()
     }
 
     pub(super) fn add(&mut self, ids: impl IntoIterator<Item = OutboxId>) {
@@ -42,7 +57,7 @@ impl Acks {
                     return std::future::pending().await;
                 }
                 let ids = std::mem::take(&mut self.accepted);
-                self.under_way = Some(self.delete(ids));
+                self.under_way = Some((ids.clone(), self.delete(ids)));
             }
             self.step().await;
         }
@@ -53,28 +68,35 @@ impl Acks {
         self.step().await;
         if !self.accepted.is_empty() {
             let ids = std::mem::take(&mut self.accepted);
-            let _failed = self.delete(ids).await;
+            let _deleted = self.delete(ids).await;
         }
     }
 
     async fn step(&mut self) {
-        if let Some(under_way) = &mut self.under_way {
-            let failed = under_way.await;
+        if let Some((ids, deletion)) = &mut self.under_way {
+            let deleted = deletion.await;
+            let ids = std::mem::take(ids);
             self.under_way = None;
-            self.accepted.extend(failed);
+            if deleted {
+                for id in &ids {
+                    self.in_hand.remove(id);
+                }
+            } else {
+                self.accepted.extend(ids);
+            }
         }
     }
 
-    fn delete(&self, ids: Vec<OutboxId>) -> BoxFuture<'static, Vec<OutboxId>> {
+    fn delete(&self, ids: Vec<OutboxId>) -> BoxFuture<'static, bool> {
         let (journal, clock, log) = (Arc::clone(&self.journal), Arc::clone(&self.clock), self.log.clone());
         async move {
             match journal.outbox_ack(&ids).await {
-                Ok(()) => Vec::new(),
+                Ok(()) => true,
                 Err(failure) => {
                     warn!(log, "could not delete accepted outbox entries"; "entries" => ids.len(),
                         "error" => %failure);
                     clock.sleep(RETRY_JOURNAL_AFTER).await;
-                    ids
+                    false
                 }
             }
         }

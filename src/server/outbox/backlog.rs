@@ -1,8 +1,9 @@
 //! The backlog of one store: the entries that have been read and not been
 //! accepted, by run. Answers wait here for the entries of their run.
 //!
-//! An entry is *settled* when the store has accepted it. Until the outbox has been
-//! read as far as an entry, it counts as not settled.
+//! An entry is *settled* when the store has accepted it. What is committed counts as not
+//! settled until the outbox has been read to its end since then: the ids of entries do
+//! not say whether one below them has yet to appear.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,10 +26,19 @@ pub(super) struct Backlog {
     progress: Notify,
 }
 
+/// A moment in the life of a backlog. What was committed before it has been read once a
+/// reading has reached the end that began after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u64);
+
 #[derive(Default)]
 struct Owed {
-    /// The outbox was read up to here.
-    read_to: OutboxId,
+    now: Moment,
+    /// When entries were last announced: their commit was before that, and a reading
+    /// follows.
+    announced: Moment,
+    /// When the last reading began that reached the end.
+    read: Moment,
     entries: usize,
     /// The entries among them of runs that have a refused one.
     refused: usize,
@@ -51,11 +61,23 @@ impl Backlog {
 
     /// Forgets everything, for a pump that starts or restarts.
     pub(super) fn reset(&self) {
-        *self.owed.lock() = Owed::default();
+        let owed = &mut *self.owed.lock();
+        *owed = Owed { now: owed.now, announced: owed.announced, ..Owed::default() };
     }
 
-    pub(super) fn read_to(&self) -> OutboxId {
-        self.owed.lock().read_to
+    /// Notes that the outbox has, or may have, new entries.
+    pub(super) fn announce(&self) {
+        let owed = &mut *self.owed.lock();
+        owed.announced = owed.tick();
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.owed.lock().now
+    }
+
+    /// Begins a reading of the outbox.
+    pub(super) fn begin_reading(&self) -> Moment {
+        self.owed.lock().tick()
     }
 
     /// The number of entries that have been read and not been settled.
@@ -71,8 +93,13 @@ impl Backlog {
         Some((1 + reasons.count(), reason))
     }
 
-    /// Adds entries that were read, and with them the outbox up to `read_to`.
-    pub(super) fn read<'a>(&self, entries: impl Iterator<Item = (&'a RunId, OutboxId)>, read_to: OutboxId) {
+    /// Adds entries that were read. `whole`: when the reading began, if it has reached the
+    /// end.
+    pub(super) fn read<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a RunId, OutboxId)>,
+        whole: Option<Moment>,
+    ) {
         {
             let owed = &mut *self.owed.lock();
             for (run, id) in entries {
@@ -82,7 +109,7 @@ impl Backlog {
                     owed.entries += 1;
                 }
             }
-            owed.read_to = read_to;
+            owed.read = whole.unwrap_or(owed.read);
         }
         self.progress.notify_waiters();
     }
@@ -118,11 +145,12 @@ impl Backlog {
         self.progress.notify_waiters();
     }
 
-    /// Whether everything of this run up to `id` is settled.
-    pub(super) fn is_settled(&self, run: &RunId, id: OutboxId) -> bool {
+    /// Whether everything of this run up to `id`, which was committed before `moment`, is
+    /// settled.
+    pub(super) fn is_settled(&self, run: &RunId, id: OutboxId, moment: Moment) -> bool {
         let owed = self.owed.lock();
         let first = owed.runs.get(run).and_then(|of_run| of_run.ids.first());
-        owed.read_to >= id && first.is_none_or(|&first| first > id)
+        owed.read > moment && first.is_none_or(|&first| first > id)
     }
 
     /// Whether the run has a refused entry.
@@ -130,18 +158,27 @@ impl Backlog {
         self.owed.lock().runs.get(run).is_some_and(|of_run| of_run.refused.is_some())
     }
 
-    /// Waits until everything of this run up to `id` is settled.
+    /// Waits until everything of this run up to `id`, which has been announced, is
+    /// settled.
     pub(super) async fn settled(&self, run: &RunId, id: OutboxId) {
+        let announced = self.owed.lock().announced;
         loop {
             // Registered before the check, so that no change is missed.
             let progress = self.progress.notified();
             tokio::pin!(progress);
             progress.as_mut().enable();
-            if self.is_settled(run, id) {
+            if self.is_settled(run, id, announced) {
                 return;
             }
             progress.await;
         }
+    }
+}
+
+impl Owed {
+    fn tick(&mut self) -> Moment {
+        self.now.0 += 1;
+        self.now
     }
 }
 
@@ -156,23 +193,43 @@ mod tests {
         let (a, b) = (RunId::from("a"), RunId::from("b"));
         let backlog = Backlog::default();
         let id = OutboxId;
-        assert!(backlog.is_settled(&a, id(0)) && !backlog.is_settled(&a, id(1)));
-
-        backlog.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), id(7));
+        let is_settled = |run: &RunId, upto| backlog.is_settled(run, id(upto), Moment::default());
+        assert!(!is_settled(&a, 0), "it has not been read");
+        let whole = backlog.begin_reading();
+        backlog.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), Some(whole));
         for (run, upto, settled) in
-            [(&a, 1, true), (&a, 2, false), (&a, 7, false), (&b, 4, true), (&b, 5, false), (&b, 8, false)]
+            [(&a, 1, true), (&a, 2, false), (&a, 9, false), (&b, 4, true), (&b, 5, false)]
         {
-            assert_eq!(backlog.is_settled(run, id(upto)), settled, "{run} {upto}");
+            assert_eq!(is_settled(run, upto), settled, "{run} {upto}");
         }
-        assert_eq!((backlog.entries(), backlog.read_to()), (3, id(7)));
+        assert_eq!(backlog.entries(), 3);
 
         backlog.settle(&a, &[id(2), id(2), id(9)]);
-        assert!(backlog.is_settled(&a, id(3)) && !backlog.is_settled(&a, id(4)));
+        assert!(is_settled(&a, 3) && !is_settled(&a, 4));
         backlog.refuse(&a, "no room");
         assert_eq!(backlog.refused(), Some((1, "no room".into())));
         assert_eq!((backlog.is_refused(&a), backlog.is_refused(&b)), (true, false));
         backlog.settle(&a, &[id(4)]);
         assert_eq!((backlog.entries(), backlog.refused()), (1, None));
+        backlog.reset();
+        assert!(!is_settled(&a, 0), "it has to be read again");
+    }
+
+    #[test]
+    fn only_a_whole_reading_from_later_on_says_that_nothing_is_owed() {
+        let run = RunId::from("a");
+        let backlog = Backlog::default();
+        let too_early = backlog.begin_reading();
+        backlog.announce();
+        let moment = backlog.now();
+        let is_settled = || backlog.is_settled(&run, OutboxId(1), moment);
+        backlog.read([].into_iter(), Some(too_early));
+        assert!(!is_settled(), "the commit may have come after the reading began");
+        let later = backlog.begin_reading();
+        backlog.read([].into_iter(), None);
+        assert!(!is_settled(), "the reading has not reached the end");
+        backlog.read([].into_iter(), Some(later));
+        assert!(is_settled());
     }
 
     #[test]
@@ -180,8 +237,7 @@ mod tests {
         let (poison, sound) = (RunId::from("poison"), RunId::from("sound"));
         let backlog = Backlog::default();
         let read = |run: &RunId, ids: std::ops::Range<u64>| {
-            let end = OutboxId(ids.end);
-            backlog.read(ids.map(|id| (run, OutboxId(id))), end);
+            backlog.read(ids.map(|id| (run, OutboxId(id))), None);
         };
         let many = ENTRIES_MAX as u64;
         read(&poison, 0..many);
@@ -210,9 +266,11 @@ mod tests {
     fn waiters_wake_when_entries_are_read_or_settled() {
         let run = RunId::from("a");
         let backlog = Backlog::default();
+        backlog.announce();
         let mut waits = Box::pin(backlog.settled(&run, OutboxId(2)));
         assert!(waits.as_mut().now_or_never().is_none(), "it has not been read");
-        backlog.read([(&run, OutboxId(1))].into_iter(), OutboxId(2));
+        let whole = backlog.begin_reading();
+        backlog.read([(&run, OutboxId(1))].into_iter(), Some(whole));
         assert!(waits.as_mut().now_or_never().is_none(), "it is owed");
         backlog.settle(&run, &[OutboxId(1)]);
         assert!(waits.now_or_never().is_some());

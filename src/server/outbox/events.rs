@@ -26,7 +26,10 @@ use std::{
 use futures::FutureExt;
 use slog::warn;
 
-use super::pump::{Call, Destination, PumpParts, PumpState, StoreState};
+use super::{
+    backlog::Moment,
+    pump::{Call, Destination, PumpParts, PumpState, StoreState},
+};
 use crate::{
     clients::CallError,
     journal::{JournalError, OutboxEntry, OutboxId, OutboxItem, PageLimit, Recipient},
@@ -57,6 +60,8 @@ struct Range {
     id: OutboxId,
     first: u64,
     last: u64,
+    /// When it was read, as the backlog of objects counts.
+    read: Moment,
 }
 
 /// How a run's events are batched.
@@ -100,7 +105,14 @@ impl Destination for Events {
             state.ready.push_back(entry.run_id);
             RunEvents { ranges: VecDeque::new(), mode: BatchMode::Batched, tries: 0 }
         });
-        run.ranges.push_back(Range { id: entry.id, first, last });
+        run.ranges.push_back(Range { id: entry.id, first, last, read: self.objects.backlog.now() });
+    }
+
+    /// That nothing is owed of their objects is known once those have been read, too.
+    fn page_read(&self, entries: usize) {
+        if entries > 0 {
+            self.objects.new_entries.notify_one();
+        }
     }
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
@@ -165,7 +177,7 @@ impl Events {
             let Some(id) = state.ready.pop_front() else { break };
             let Some(run) = state.entries.get(&id) else { continue };
             let Some(range) = run.ranges.front() else { continue };
-            if !self.objects_are_there(&id, range.id) {
+            if !self.objects_are_there(&id, range) {
                 state.held.push(id);
                 continue;
             }
@@ -194,9 +206,9 @@ impl Events {
 
     /// What was decided with this entry is in the Run Store, or will not be for
     /// a while.
-    fn objects_are_there(&self, run: &RunId, id: OutboxId) -> bool {
+    fn objects_are_there(&self, run: &RunId, range: &Range) -> bool {
         let StoreState { backlog, backoff, .. } = &*self.objects;
-        backlog.is_settled(run, id) || backoff.is_failing() || backlog.is_refused(run)
+        backlog.is_settled(run, range.id, range.read) || backoff.is_failing() || backlog.is_refused(run)
     }
 
     /// Adds as many of a run's events as there is room for, up to the first entry
@@ -204,7 +216,7 @@ impl Events {
     async fn add(&self, batch: &mut Batch, id: &RunId, run: &RunEvents) -> Result<bool, JournalError> {
         let mut upto = None;
         for range in &run.ranges {
-            if batch.is_full() || !self.objects_are_there(id, range.id) {
+            if batch.is_full() || !self.objects_are_there(id, range) {
                 break;
             }
             let (mut after, last) = match run.mode {

@@ -139,8 +139,8 @@ impl Outbox {
 
     /// Notifies the pumps that a commit has added entries, or may have.
     pub fn entries_added(&self) {
-        self.objects.new_entries.notify_one();
-        self.events.new_entries.notify_one();
+        self.objects.entries_added();
+        self.events.entries_added();
     }
 
     /// Waits until both stores have accepted everything of this run up to `id`, at

@@ -146,7 +146,7 @@ impl Destination for Objects {
     }
 
     /// A run without entries is settled once the outbox has been read.
-    fn page_read(&self) {
+    fn page_read(&self, _entries: usize) {
         self.events.unblocked.notify_one();
     }
 

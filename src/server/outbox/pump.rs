@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     clients::CallError,
-    journal::{Journal, JournalError, OutboxEntry, Recipient},
+    journal::{Journal, JournalError, OutboxEntry, OutboxId, Recipient},
     resilience::ServiceWatch,
     time::{Clock, Timestamp, backoff},
     types::RunId,
@@ -79,6 +79,14 @@ pub(super) struct StoreState {
     pub(super) refused: AtomicU64,
 }
 
+impl StoreState {
+    /// Notifies the pump of entries that a commit has added, or may have.
+    pub(super) fn entries_added(&self) {
+        self.backlog.announce();
+        self.new_entries.notify_one();
+    }
+}
+
 /// What every pump has.
 pub(super) struct PumpParts {
     pub(super) store: Arc<StoreState>,
@@ -114,8 +122,8 @@ pub(super) trait Destination: Sized + Send + Sync {
     /// something.
     fn take_in(&self, state: &mut PumpState<Self>, entry: OutboxEntry);
 
-    /// A page of the outbox was read, whether or not it had entries.
-    fn page_read(&self) {}
+    /// A page of the outbox was read, with this number of entries.
+    fn page_read(&self, entries: usize);
 
     /// The next call, if any key is ready for one.
     fn next_call(&self, state: &mut PumpState<Self>) -> impl Future<Output = Option<Call<Self>>> + Send;
@@ -134,6 +142,8 @@ pub(super) struct PumpState<D: Destination> {
     /// Keys that wait for the other store.
     pub(super) held: Vec<D::Key>,
     pub(super) acks: Acks,
+    /// The highest entry that was read.
+    read_to: OutboxId,
     calls: FuturesUnordered<Call<D>>,
 }
 
@@ -146,6 +156,7 @@ impl<D: Destination> PumpState<D> {
             later: BTreeSet::new(),
             held: Vec::new(),
             acks,
+            read_to: OutboxId::default(),
             calls: FuturesUnordered::new(),
         }
     }
@@ -212,15 +223,24 @@ impl Read {
     }
 }
 
-/// Reads new entries.
+/// Reads new entries. Where other processes write too, one may appear below those that
+/// were read, so everything that is not in hand is new.
 async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read {
     let PumpParts { store, journal, clock, log, .. } = destination.parts();
-    let after = store.backlog.read_to();
-    let read = match journal.outbox_after(D::RECIPIENT, after, PAGE).await {
-        Ok(page) => {
-            store.backlog.read(page.entries.iter().map(|entry| (&entry.run_id, entry.id)), page.scanned_to);
-            let is_full = page.entries.len() >= PAGE as usize;
-            page.entries.into_iter().for_each(|entry| destination.take_in(state, entry));
+    let (after, in_hand) = match journal.is_shared() {
+        false => (state.read_to, Vec::new()),
+        true => (OutboxId::default(), state.acks.in_hand()),
+    };
+    let began = store.backlog.begin_reading();
+    match journal.outbox_owed(D::RECIPIENT, after, &in_hand, PAGE).await {
+        Ok(entries) => {
+            let (count, is_full) = (entries.len(), entries.len() >= PAGE as usize);
+            let ids = entries.iter().map(|entry| (&entry.run_id, entry.id));
+            store.backlog.read(ids, (!is_full).then_some(began));
+            state.acks.read(entries.iter().map(|entry| entry.id));
+            state.read_to = entries.last().map_or(state.read_to, |last| last.id.max(state.read_to));
+            entries.into_iter().for_each(|entry| destination.take_in(state, entry));
+            destination.page_read(count);
             if is_full { Read::More } else { Read::All }
         }
         Err(failure) => {
@@ -228,9 +248,7 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
             clock.sleep(RETRY_JOURNAL_AFTER).await;
             Read::Failed
         }
-    };
-    destination.page_read();
-    read
+    }
 }
 
 /// Starts the calls that may start now.

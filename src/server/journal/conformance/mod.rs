@@ -116,6 +116,7 @@ macro_rules! for_each_journal_property {
             claim_makes_earlier_reads_stale
             claims_of_dead_workers_become_due_immediately
             worker_that_has_beaten_is_not_declared_dead
+            duty_is_held_by_one_living_worker
             fenced_worker_writes_nothing
             released_claims_become_due_immediately
             next_wake_is_the_earliest_unclaimed_one
@@ -124,7 +125,8 @@ macro_rules! for_each_journal_property {
             load_names_the_oldest_first
             outbox_lists_entries_in_order_until_acknowledged
             listed_outbox_entries_can_be_read
-            outbox_page_is_for_one_recipient_and_reports_its_end
+            owed_entries_are_for_one_recipient_and_not_in_hand
+            run_is_settled_when_its_entries_are_acknowledged
             outbox_has_exactly_the_entries_of_the_change_set
             adopted_events_may_have_gaps
             parked_wake_is_unclaimed_until_its_time

@@ -4,7 +4,7 @@ use futures::FutureExt;
 
 use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{OutboxEntry, OutboxId, OutboxItem, OutboxPage, Recipient},
+    journal::{OutboxEntry, OutboxId, OutboxItem, Recipient},
     record::{ChangeSet, RunRecord},
     types::NodeRunId,
 };
@@ -98,35 +98,52 @@ pub async fn listed_outbox_entries_can_be_read(subject: JournalUnderTest) {
     assert_eq!(journal.seqs("a", None, NO_LIMIT).await, [1, 2, 3, 4]);
 }
 
-pub async fn outbox_page_is_for_one_recipient_and_reports_its_end(subject: JournalUnderTest) {
+pub async fn owed_entries_are_for_one_recipient_and_not_in_hand(subject: JournalUnderTest) {
     let journal = Probe(subject.journal);
-    let page = async |recipient, after, limit| {
-        journal.0.outbox_after(recipient, after, limit).await.expect("the outbox can be read")
+    let owed = async |recipient, after, in_hand: &[OutboxId], limit| {
+        let owed = journal.0.outbox_owed(recipient, after, in_hand, limit).await;
+        owed.expect("the outbox can be read")
     };
     let none = OutboxId::default();
     for recipient in Recipient::ALL {
-        assert_eq!(page(recipient, none, 9).await, OutboxPage::default());
+        assert_eq!(owed(recipient, none, &[], 9).await, []);
     }
     journal.commit(ChangeSet { events: vec![event("a", 1, None)], ..start("a") }).await;
     journal.commit(nodes("a", vec![node("a", "1.2"), node("a", "1.3")])).await;
     let all = journal.owed().await;
-    let last = all[4].id;
+    let ids: Vec<_> = all.iter().map(|entry| entry.id).collect();
 
     // The entries: run, root, events; then two nodes.
-    let events = page(Recipient::EventStream, none, 9).await;
-    assert_eq!((events.entries.as_slice(), events.scanned_to), (&all[2..3], last));
-    let events = page(Recipient::EventStream, none, 1).await;
-    assert_eq!((events.entries.len(), events.scanned_to), (1, all[2].id), "there may be more");
-    let events = page(Recipient::EventStream, events.scanned_to, 1).await;
-    assert_eq!((events.entries.len(), events.scanned_to), (0, last));
+    assert_eq!(owed(Recipient::EventStream, none, &[], 9).await, all[2..3]);
+    assert_eq!(owed(Recipient::EventStream, ids[2], &[], 9).await, []);
+    let objects = Recipient::RunStore;
+    assert_eq!(owed(objects, none, &[], 2).await, all[..2]);
+    assert_eq!(owed(objects, ids[1], &[], 9).await, all[3..]);
+    // What is in hand is left out, wherever it is.
+    let others = [all[0].clone(), all[4].clone()];
+    assert_eq!(owed(objects, none, &[ids[3], ids[1]], 9).await, others);
+    assert_eq!(owed(objects, none, &[ids[3], ids[1]], 1).await, others[..1]);
+    assert_eq!(owed(objects, none, &ids, 9).await, []);
+    assert_eq!(owed(objects, ids[0], &[ids[3], ids[1], OutboxId(1_000_000)], 9).await, all[4..]);
+}
 
-    let objects = page(Recipient::RunStore, none, 2).await;
-    assert_eq!((objects.entries.as_slice(), objects.scanned_to), (&all[..2], all[1].id));
-    let objects = page(Recipient::RunStore, objects.scanned_to, 3).await;
-    assert_eq!((objects.entries.as_slice(), objects.scanned_to), (&all[3..], last));
-
-    // Acknowledged entries count as examined, too.
-    let ids: Vec<_> = all.iter().map(|entry| entry.id).collect();
-    journal.0.outbox_ack(&ids).await.expect("entries can be acknowledged");
-    assert_eq!(page(Recipient::RunStore, none, 9).await, OutboxPage { entries: vec![], scanned_to: last });
+pub async fn run_is_settled_when_its_entries_are_acknowledged(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let settled = async |run: &str, upto: OutboxId| {
+        journal.0.outbox_settled(&run.into(), upto).await.expect("the outbox can be read")
+    };
+    let first = journal.0.commit(start("a").owing_all()).await.expect("committed").expect("owed");
+    let other = journal.0.commit(start("b").owing_all()).await.expect("committed").expect("owed");
+    let run = RunRecord { version: 1, ..run("a") };
+    let again = ChangeSet { run: Some(run), ..change("a") };
+    let second = journal.0.commit(again.owing_all()).await.expect("committed").expect("owed");
+    for (run, upto, is) in [("a", first, false), ("b", other, false), ("c", second, true)] {
+        assert_eq!(settled(run, upto).await, is, "{run}");
+    }
+    assert!(settled("a", OutboxId(0)).await);
+    let upto: Vec<_> = journal.owed().await.iter().map(|entry| entry.id).filter(|id| *id <= first).collect();
+    journal.0.outbox_ack(&upto[1..]).await.expect("acknowledged");
+    assert!(!settled("a", first).await, "one is left");
+    journal.0.outbox_ack(&upto[..1]).await.expect("acknowledged");
+    assert!(settled("a", first).await && !settled("a", second).await && !settled("b", other).await);
 }

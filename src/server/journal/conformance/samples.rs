@@ -239,8 +239,8 @@ impl Probe {
     pub async fn owed(&self) -> Vec<OutboxEntry> {
         let mut owed = Vec::new();
         for recipient in Recipient::ALL {
-            let page = self.0.outbox_after(recipient, OutboxId::default(), u32::MAX).await;
-            owed.extend(page.expect("the outbox can be read").entries);
+            let entries = self.0.outbox_owed(recipient, OutboxId::default(), &[], u32::MAX).await;
+            owed.extend(entries.expect("the outbox can be read"));
         }
         owed.sort_by_key(|entry| entry.id);
         owed

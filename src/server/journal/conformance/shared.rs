@@ -1,13 +1,16 @@
 //! What a journal promises that several processes share: each has a handle of its own.
 //! A property takes two handles of one empty journal.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::future::{join, join_all};
 
 use super::samples::*;
 use crate::{
-    journal::{Heartbeats, JournalError, inspect::Inspect},
+    journal::{Duty, Heartbeats, JournalError, OutboxId, Recipient, inspect::Inspect},
     record::{ChangeSet, Job, NodeRecord, RunRecord},
     types::WorkerId,
 };
@@ -109,6 +112,77 @@ pub async fn handle_whose_worker_was_declared_dead_is_fenced(handles: Handles) {
     assert_eq!(other.claim(&theirs, 2000, 10).await.len(), 3);
 }
 
+pub async fn handles_never_hold_the_same_duty(handles: Handles) {
+    let [one, other] = registered(handles).await;
+    let [mine, theirs] = workers();
+    let held = |probe: &Probe, duty, worker: &WorkerId| {
+        let (journal, worker) = (Arc::clone(&probe.0), worker.clone());
+        async move { journal.hold_duty(duty, &worker).await.expect("asked") }
+    };
+    for duty in Duty::ALL {
+        // Both at once, and later again.
+        let (first, second) = join(held(&one, duty, &mine), held(&other, duty, &theirs)).await;
+        assert!(first != second, "{duty:?}");
+        for _again in 0..3 {
+            assert_eq!((held(&one, duty, &mine).await, held(&other, duty, &theirs).await), (first, second));
+        }
+    }
+    let dead = if held(&one, Duty::Outbox, &mine).await { &mine } else { &theirs };
+    let ([holder, heir], heirs_name) =
+        if *dead == mine { ([&one, &other], &theirs) } else { ([&other, &one], &mine) };
+    let seen = Heartbeats { worker: dead.clone(), count: 0 };
+    assert_eq!(heir.0.declare_dead(&seen).await, Ok(true));
+    assert!(held(heir, Duty::Outbox, heirs_name).await, "the duties of the dead are free");
+    assert_eq!(holder.0.hold_duty(Duty::Outbox, dead).await, Err(JournalError::Fenced));
+    // One that ends gives it back at once.
+    heir.0.release_claims(heirs_name, at(9)).await.expect("released");
+    holder.0.register_worker(&"third".into()).await.expect("registered");
+    assert_eq!(holder.0.hold_duty(Duty::Outbox, &"third".into()).await, Ok(true));
+}
+
+/// An id below the highest that was seen may appear later; those of one run are in the
+/// order of its commits all the same.
+pub async fn owed_entries_are_found_whatever_their_ids(handles: Handles) {
+    let [one, other] = registered(handles).await;
+    let runs: Vec<String> = (0..12).map(|number| format!("run-{number}")).collect();
+    let mut in_hand = Vec::new();
+    let mut of_run: HashMap<String, OutboxId> = HashMap::new();
+    for round in 0..10 {
+        let commits = runs.iter().enumerate().map(async |(number, id)| {
+            let by = if number % 2 == 0 { &one } else { &other };
+            let change = match round {
+                0 => start(id),
+                _ => nodes(id, vec![by.node(id, "1").await.expect("stored")]),
+            };
+            let last = by.0.commit(change.owing_all()).await.expect("committed").expect("owed");
+            (id.clone(), last)
+        });
+        for (id, last) in join_all(commits).await {
+            let before = of_run.insert(id, last);
+            assert!(before < Some(last), "the ids of one run are in the order of its commits");
+        }
+        // What is not in hand is all that is new, and whole.
+        let mut new = Vec::new();
+        for recipient in Recipient::ALL {
+            let owed = one.0.outbox_owed(recipient, OutboxId::default(), &in_hand, u32::MAX).await;
+            new.extend(owed.expect("the outbox can be read").into_iter().map(|entry| entry.id));
+        }
+        let of_each = if round == 0 { 3 } else { 1 };
+        assert_eq!(new.len(), of_each * runs.len(), "round {round}");
+        assert!(of_run.values().all(|last| new.contains(last)));
+        in_hand.extend(new);
+    }
+    for (run, last) in &of_run {
+        let run = run.as_str().into();
+        assert_eq!(other.0.outbox_settled(&run, *last).await, Ok(false));
+    }
+    one.0.outbox_ack(&in_hand).await.expect("acknowledged");
+    for (run, last) in &of_run {
+        let run = run.as_str().into();
+        assert_eq!(other.0.outbox_settled(&run, *last).await, Ok(true));
+    }
+}
+
 /// Makes tests of the properties above, for a journal that can be shared.
 ///
 /// ```text
@@ -122,6 +196,8 @@ macro_rules! shared_conformance_tests {
             racing_commits_of_two_handles_have_one_winner
             handles_never_claim_the_same_wake
             handle_whose_worker_was_declared_dead_is_fenced
+            handles_never_hold_the_same_duty
+            owed_entries_are_found_whatever_their_ids
         }
     };
     ($make:expr; $($property:ident)+) => {

@@ -2,7 +2,7 @@
 
 use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{ClaimFilter, Heartbeats, JournalError, Parked},
+    journal::{ClaimFilter, Duty, Heartbeats, JournalError, Parked},
     record::{Job, NodeHead, NodeRecord, Wake},
     types::WorkerId,
 };
@@ -88,6 +88,37 @@ pub async fn fenced_worker_writes_nothing(subject: JournalUnderTest) {
     };
     assert_eq!(journal.0.park(item).await, Err(JournalError::Fenced));
     assert_eq!((journal.run("b").await, journal.node("a", "1.1").await), (None, Some(before)));
+}
+
+/// One living worker at most holds a duty. It goes with its worker.
+pub async fn duty_is_held_by_one_living_worker(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let you: WorkerId = "you".into();
+    let hold = async |duty, worker: &WorkerId| journal.0.hold_duty(duty, worker).await;
+    let [first, second] = Duty::ALL;
+    assert_eq!(hold(first, &me()).await, Err(JournalError::Fenced), "it is not registered");
+    for worker in [&you, &me()] {
+        journal.0.register_worker(worker).await.expect("registered");
+    }
+    for _again in 0..2 {
+        assert_eq!(hold(first, &me()).await, Ok(true));
+        assert_eq!(hold(first, &you).await, Ok(false), "it is held");
+        assert_eq!(hold(second, &you).await, Ok(true), "that is another one");
+        assert_eq!(hold(second, &me()).await, Ok(false));
+    }
+    // Of a worker that has released its claims, and of one that is dead.
+    journal.0.release_claims(&you, at(7)).await.expect("released");
+    assert_eq!(hold(second, &you).await, Err(JournalError::Fenced));
+    assert_eq!(hold(second, &me()).await, Ok(true));
+    journal.0.register_worker(&you).await.expect("registered");
+    assert_eq!(hold(second, &you).await, Ok(false));
+    let seen = Heartbeats { worker: me(), count: 0 };
+    assert_eq!(journal.0.declare_dead(&seen).await, Ok(true));
+    for duty in Duty::ALL {
+        assert_eq!(hold(duty, &me()).await, Err(JournalError::Fenced));
+        assert_eq!(hold(duty, &you).await, Ok(true));
+        assert_eq!(hold(duty, &me()).await, Err(JournalError::Fenced));
+    }
 }
 
 pub async fn released_claims_become_due_immediately(subject: JournalUnderTest) {

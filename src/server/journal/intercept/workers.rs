@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Answer, Intercepted, Interceptor};
 use crate::{
-    journal::{Heartbeats, Workers},
+    journal::{Duty, Heartbeats, Workers},
     time::Timestamp,
     types::WorkerId,
 };
@@ -33,6 +33,10 @@ impl<I: Interceptor> Workers for Intercepted<I> {
 
     async fn reap_dead_workers(&self, now: Timestamp) -> Answer<u64> {
         self.0.reap_dead_workers(now).await
+    }
+
+    async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Answer<bool> {
+        self.0.hold_duty(duty, worker).await
     }
 
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Answer<()> {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient, Room,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recipient, Room,
         RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -74,11 +74,21 @@ impl Journal for SqliteJournal {
         self.cache.before_commit(&change);
         let written = Arc::clone(&rows);
         let space = self.space.clone().filter(|_| is_new_work(&change));
+        #[cfg(any(test, feature = "test-util"))]
+        let late_ids = self.late_ids.clone();
+        let commit = move |connection: &Connection| {
+            let last = write::commit(connection, &written)?;
+            #[cfg(any(test, feature = "test-util"))]
+            if let Some(late_ids) = &late_ids {
+                return late_ids.renumber(connection, &written.run_id, written.outbox.len(), last);
+            }
+            Ok(last)
+        };
         let work = move |connection: &Connection| match &space {
-            None => write::commit(connection, &written),
+            None => commit(connection),
             Some(space) => {
                 let before = space::pages_used(connection)?;
-                let committed = write::commit(connection, &written)?;
+                let committed = commit(connection)?;
                 space.admit(connection, before)?;
                 Ok(committed)
             }
@@ -261,13 +271,21 @@ impl Journal for SqliteJournal {
         self.reads.aside(move |connection| marks::runs_changed(connection, since, limit)).await
     }
 
-    async fn outbox_after(
+    async fn outbox_owed(
         &self,
         recipient: Recipient,
         after: OutboxId,
+        in_hand: &[OutboxId],
         limit: u32,
-    ) -> Result<OutboxPage, JournalError> {
-        self.reads.aside(move |connection| outbox::page(connection, recipient, after, limit)).await
+    ) -> Result<Vec<OutboxEntry>, JournalError> {
+        let in_hand = in_hand.to_vec();
+        let owed = move |connection: &_| outbox::owed(connection, recipient, after, &in_hand, limit);
+        self.reads.aside(owed).await
+    }
+
+    async fn outbox_settled(&self, run: &RunId, upto: OutboxId) -> Result<bool, JournalError> {
+        let run = run.clone();
+        self.reads.aside(move |connection| outbox::settled(connection, &run, upto)).await
     }
 
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {

@@ -4,6 +4,7 @@
 //!   empty ─1─▶ runs, nodes, events ─2─▶ secrets ─3─▶ outbox ─4─▶ parking, pruning ─5─▶ heads, payloads
 //!         ─6─▶ audit trail ─7─▶ approvals ─8─▶ list of runs ─9─▶ webhooks ─10─▶ labels, counts
 //!         ─11─▶ marks ─12─▶ holds, pauses ─13─▶ reruns ─14─▶ bulk jobs ─15─▶ heartbeats
+//!         ─16─▶ duties
 //! ```
 //!
 //! A wake-up's claim is in the column `wake_owner`, the registered workers in the
@@ -22,15 +23,15 @@ mod reruns;
 
 use self::{
     operating::{LABELS, MARKS, STEERING, WEBHOOKS},
-    replicas::HEARTBEATS,
+    replicas::{DUTIES, HEARTBEATS},
     reruns::{BULK_JOBS, RERUNS},
 };
 
 /// The migrations in order; the first creates the schema. One that was released is
 /// never changed: append another.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, WEBHOOKS, LABELS, MARKS,
-    STEERING, RERUNS, BULK_JOBS, HEARTBEATS,
+    STEERING, RERUNS, BULK_JOBS, HEARTBEATS, DUTIES,
 ];
 
 /// The schema version of this program.

@@ -163,6 +163,8 @@ pub struct SqliteJournal {
     worker: OnceLock<WorkerId>,
     /// Whether other handles write to the same database.
     is_shared: bool,
+    #[cfg(any(test, feature = "test-util"))]
+    late_ids: Option<memory::LateIds>,
     fatal: Fatal,
     figures: Arc<Figures>,
     /// For messages.
@@ -205,6 +207,8 @@ impl SqliteJournal {
             wanted,
             worker: OnceLock::new(),
             is_shared: false,
+            #[cfg(any(test, feature = "test-util"))]
+            late_ids: None,
             fatal,
             figures,
             path: options.path,

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    encoding::{integer, natural},
+    encoding::{integer, natural, to_json},
     rows::ChangeRows,
 };
 use crate::{
-    journal::{JournalError, OutboxEntry, OutboxId, OutboxItem, OutboxPage, Recipient},
+    journal::{JournalError, OutboxEntry, OutboxId, OutboxItem, Recipient},
     types::{NodeRunId, RunId},
 };
 
@@ -43,48 +43,51 @@ pub(super) fn newest_id(connection: &Connection) -> Result<i64, JournalError> {
     Ok(newest.unwrap_or(0))
 }
 
-pub(super) fn page(
+/// The entries that are owed to a recipient.
+pub(super) fn owed(
     connection: &Connection,
     recipient: Recipient,
     after: OutboxId,
+    in_hand: &[OutboxId],
     limit: u32,
-) -> Result<OutboxPage, JournalError> {
-    // Read before the entries: an entry that is committed in between may be
-    // missing from the page, but never below this id.
-    let newest = OutboxId(natural(newest_id(connection)?)?);
+) -> Result<Vec<OutboxEntry>, JournalError> {
     let whose = match recipient {
         Recipient::RunStore => "new IS NOT NULL",
         Recipient::EventStream => "first_seq IS NOT NULL",
     };
+    let ids = in_hand.iter().map(|id| id.0).collect::<Vec<_>>();
+    // Mostly there are none, and then nothing is to be compared.
+    let except =
+        if ids.is_empty() { "?3 IS NOT NULL" } else { "id NOT IN (SELECT value FROM json_each(?3))" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, run_id, node_run_id, new, first_seq, last_seq FROM outbox
-         WHERE id > ? AND {whose} ORDER BY id LIMIT ?"
+         WHERE id > ?1 AND {whose} AND {except} ORDER BY id LIMIT ?2"
     ))?;
-    let rows = statement.query_map(params![integer(after.0)?, limit], |row| {
+    let rows = statement.query_map(params![integer(after.0)?, limit, to_json(&ids)?], |row| {
         let item: (Option<String>, Option<bool>, Option<i64>, Option<i64>) =
             (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, item))
     })?;
-    let entries = rows
-        .map(|row| {
-            let (id, run_id, item) = row?;
-            let item = match item {
-                (None, Some(new), ..) => OutboxItem::Run { new },
-                (Some(node), Some(new), ..) => OutboxItem::NodeRun { node_run_id: NodeRunId::new(node), new },
-                (_, None, Some(first), Some(last)) => {
-                    OutboxItem::Events { first: natural(first)?, last: natural(last)? }
-                }
-                (_, None, ..) => return Err(JournalError::Damaged(format!("outbox entry {id}"))),
-            };
-            Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), item })
-        })
-        .collect::<Result<Vec<_>, JournalError>>()?;
-    let scanned_to = match entries.last() {
-        Some(last) if entries.len() as u64 >= u64::from(limit) => last.id,
-        Some(last) => last.id.max(newest),
-        None => after.max(newest),
-    };
-    Ok(OutboxPage { entries, scanned_to })
+    rows.map(|row| {
+        let (id, run_id, item) = row?;
+        let item = match item {
+            (None, Some(new), ..) => OutboxItem::Run { new },
+            (Some(node), Some(new), ..) => OutboxItem::NodeRun { node_run_id: NodeRunId::new(node), new },
+            (_, None, Some(first), Some(last)) => {
+                OutboxItem::Events { first: natural(first)?, last: natural(last)? }
+            }
+            (_, None, ..) => return Err(JournalError::Damaged(format!("outbox entry {id}"))),
+        };
+        Ok(OutboxEntry { id: OutboxId(natural(id)?), run_id: RunId::new(run_id), item })
+    })
+    .collect()
+}
+
+/// Whether a run has no entry up to one.
+pub(super) fn settled(connection: &Connection, run: &RunId, upto: OutboxId) -> Result<bool, JournalError> {
+    Ok(connection
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM outbox WHERE id <= ? AND run_id = ?)")?
+        .query_one(params![integer(upto.0)?, run.as_str()], |row| row.get(0))?)
 }
 
 /// Deletes accepted entries. Runs in the writer thread.

@@ -32,6 +32,7 @@ pub(super) async fn runs(
 ) -> Result<u64, JournalError> {
     let find = move |connection: &_| prunable(connection, finished_before, limit);
     let Prunable { runs, outbox_seen } = journal.reads.aside(find).await?;
+    let outbox_seen = if journal.is_shared { 0 } else { outbox_seen };
     let (mut deleted, mut rows) = (0, 0);
     for run in runs {
         let id = run.clone();
@@ -58,8 +59,8 @@ pub(super) struct Prunable {
 }
 
 /// Finds candidates. The outbox has no index by run: it is read once, and is mostly
-/// short. Entries that are added later have higher ids, so the writer only checks
-/// those.
+/// short. Where one process writes, entries that are added later have higher ids, so the
+/// writer only checks those. (Where several do, it checks all.)
 pub(super) fn prunable(
     connection: &Connection,
     finished_before: Timestamp,

@@ -1,15 +1,16 @@
 //! The registered workers, in the table `owners`: registration, heartbeats, and what is
-//! written in the name of one. The claims of the others are freed.
+//! written in the name of one. The claims of the others are freed, and their duties, in
+//! the table `duties`, can be taken.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteJournal,
     encoding::{integer, natural},
 };
 use crate::{
-    journal::{Heartbeats, JournalError, Workers},
+    journal::{Duty, Heartbeats, JournalError, Workers},
     time::Timestamp,
     types::WorkerId,
 };
@@ -65,6 +66,18 @@ impl Workers for SqliteJournal {
             self.cache.drop_all_nodes();
         }
         reaped
+    }
+
+    async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {
+        let held =
+            |connection: &Connection| fence(connection, worker).and_then(|()| holder(connection, duty));
+        match self.reads.here(held)? {
+            Some(holder) => Ok(holder == *worker),
+            None => {
+                let worker = worker.clone();
+                self.writes.run(move |connection| take_duty(connection, duty, &worker)).await
+            }
+        }
     }
 
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
@@ -130,6 +143,28 @@ fn reap(connection: &Connection, now: Timestamp) -> Result<u64, JournalError> {
 pub(super) const REAP: &str = "UPDATE node_runs SET wake_owner = NULL, wake_at = ?1, version = version + 1
     WHERE wake_owner IS NOT NULL AND wake_owner NOT IN (SELECT owner_id FROM owners)";
 
+/// The living worker that holds a duty.
+fn holder(connection: &Connection, duty: Duty) -> Result<Option<WorkerId>, JournalError> {
+    let holder = connection
+        .prepare_cached("SELECT owner_id FROM duties JOIN owners USING (owner_id) WHERE duty = ?")?
+        .query_row([duty.as_str()], |row| row.get::<_, String>(0))
+        .optional()?;
+    Ok(holder.map(WorkerId::new))
+}
+
+/// Runs in the writer thread.
+fn take_duty(connection: &Connection, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {
+    fence(connection, worker)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO duties (duty, owner_id) VALUES (?, ?)
+             ON CONFLICT (duty) DO UPDATE SET owner_id = excluded.owner_id
+             WHERE owner_id NOT IN (SELECT owner_id FROM owners)",
+        )?
+        .execute([duty.as_str(), worker.as_str()])?;
+    Ok(holder(connection, duty)?.as_ref() == Some(worker))
+}
+
 /// Runs in the writer thread.
 fn release(connection: &Connection, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
     connection
@@ -137,6 +172,7 @@ fn release(connection: &Connection, worker: &WorkerId, now: Timestamp) -> Result
             "UPDATE node_runs SET wake_owner = NULL, wake_at = ?2, version = version + 1 WHERE wake_owner = ?1",
         )?
         .execute(params![worker.as_str(), now.as_micros()])?;
+    connection.prepare_cached("DELETE FROM duties WHERE owner_id = ?")?.execute([worker.as_str()])?;
     connection.prepare_cached("DELETE FROM owners WHERE owner_id = ?")?.execute([worker.as_str()])?;
     Ok(())
 }

@@ -11,10 +11,12 @@
 //! ```
 //!
 //! - `snapshot`: the committed content, decoded once.
+//! - `late_ids`: ids of outbox entries that are not in the order of commits.
 //!
 //! **Invariant:** the same calls in the same order get the same answers, as long as
 //! one thread makes them.
 
+mod late_ids;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use slog::Logger;
 
+pub(super) use self::late_ids::LateIds;
 pub use self::snapshot::{Snapshot, Whole};
 pub use super::callers_writer::FailPoints;
 use super::{
@@ -54,6 +57,7 @@ const JUNK: &str = "{\"node\": \u{fffd}";
 pub struct MemoryJournal {
     shared: Shared,
     seen: Arc<Mutex<snapshot::Seen>>,
+    late_ids: LateIds,
     /// The original bodies of damaged records.
     damaged: Arc<Mutex<BTreeMap<NodeRunId, String>>>,
 }
@@ -68,7 +72,12 @@ impl MemoryJournal {
         connection.pragma_update(None, "synchronous", "OFF").map_err(|e| at.sqlite(&e))?;
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(|e| at.sqlite(&e))?;
         schema::take_over(&connection, at)?;
-        Ok(Self { shared: Shared::new(connection), seen: Arc::default(), damaged: Arc::default() })
+        Ok(Self {
+            shared: Shared::new(connection),
+            late_ids: LateIds::default(),
+            seen: Arc::default(),
+            damaged: Arc::default(),
+        })
     }
 
     /// Opens the journal as the next process does: with an empty cache, and all
@@ -86,7 +95,8 @@ impl MemoryJournal {
     }
 
     /// Opens the journal as one of several processes does: the others go on, and what
-    /// they write is not in the cache, which therefore holds nothing.
+    /// they write is not in the cache, which therefore holds nothing. Ids of the outbox are
+    /// in the order of commits only within a run.
     pub fn open_shared(
         &self,
         outbox: bool,
@@ -114,6 +124,7 @@ impl MemoryJournal {
             wanted,
             worker: OnceLock::new(),
             is_shared,
+            late_ids: is_shared.then(|| self.late_ids.clone()),
             fatal: Fatal::default(),
             figures: Arc::default(),
             path: "memory".into(),

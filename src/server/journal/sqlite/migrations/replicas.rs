@@ -9,3 +9,12 @@ pub(super) const HEARTBEATS: &str = "
         beats    INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What one worker does for all, and which one that is. A row whose worker is not in
+/// `owners` says nothing.
+pub(super) const DUTIES: &str = "
+    CREATE TABLE duties (
+        duty     TEXT PRIMARY KEY NOT NULL,
+        owner_id TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
