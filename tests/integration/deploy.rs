@@ -45,7 +45,7 @@ fn systemd_service_starts_the_server_and_waits_for_its_end() {
     assert_eq!(started[0], "/usr/bin/jarvis-run-coordinator");
     let server = Cli::try_parse_from(&started).expect("understood");
     assert!(matches!(server.chosen(), Command::Serve { .. }), "{started:?}");
-    assert_eq!(server.flags().journal.as_deref(), Some(Path::new("/var/lib/it/run-coordinator.db")));
+    assert_eq!(server.flags().journal.as_deref(), Some("/var/lib/it/run-coordinator.db"));
     assert_eq!(the("KillSignal"), "SIGTERM", "the program drains on it");
     let grace = Duration::from_secs(the("TimeoutStopSec").parse().expect("seconds"));
     assert!(grace > shutdown_timeout(), "time to drain");
@@ -78,7 +78,12 @@ fn kubernetes_configuration_is_accepted() {
     vars.insert("ARP_AUTH_CLIENT_SECRET_FILE".into(), secret.path().display().to_string());
     let settings = Settings::from_vars(&vars, &Flags::default()).expect("accepted");
     let mounts = container["volumeMounts"].as_array().expect("mounts");
-    let journal = settings.journal.path.parent().expect("in a folder").to_owned();
+    let journal = match &settings.journal.place {
+        jarvis_run_coordinator::config::JournalPlace::File(path) => {
+            path.parent().expect("in a folder").to_owned()
+        }
+        jarvis_run_coordinator::config::JournalPlace::Database(url) => panic!("{url} is no file"),
+    };
     assert!(mounts.iter().any(|mount| Path::new(&text(&mount["mountPath"])) == journal), "{journal:?}");
 }
 

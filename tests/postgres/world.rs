@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use jarvis_run_coordinator::journal::postgres::{Address, PostgresJournal, PostgresOptions};
+use jarvis_run_coordinator::{
+    config::DatabaseUrl,
+    journal::postgres::{PostgresJournal, PostgresOptions},
+};
 use private_postgres::{Programs, Server};
 use slog::{Discard, Logger, o};
 
@@ -37,8 +40,8 @@ pub(crate) fn log() -> Logger {
 }
 
 pub(crate) fn options(url: &str) -> PostgresOptions {
-    let address = Address::parse(url).expect("a URL");
-    PostgresOptions { address, writers: 2, readers: 2, outbox: true }
+    let url = DatabaseUrl::parse(url).expect("a URL");
+    PostgresOptions { url, writers: 2, readers: 2, outbox: true }
 }
 
 pub(crate) async fn open(url: &str) -> PostgresJournal {

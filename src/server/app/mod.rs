@@ -28,6 +28,7 @@ mod certificates;
 mod clock;
 mod health;
 mod hooks;
+mod journal;
 mod listeners;
 mod peers;
 mod probe;
@@ -78,13 +79,15 @@ pub enum StartError {
     Setup(String),
 }
 
+/// Decorates the built-in journal.
+pub type BeforeJournal = Box<dyn FnOnce(SqliteJournal) -> Arc<dyn Journal> + Send>;
+
 /// The surroundings of a server, which tests replace.
 pub struct Surroundings {
     /// The machine's clocks. The server's own clock follows them by slewing.
     pub clock: Arc<dyn MachineClock>,
     pub ids: Arc<dyn IdSource>,
-    /// Decorates the journal.
-    pub before_journal: Box<dyn FnOnce(SqliteJournal) -> Arc<dyn Journal> + Send>,
+    pub before_journal: BeforeJournal,
     /// The number of jobs in memory at once, of each kind.
     pub in_hand: usize,
 }

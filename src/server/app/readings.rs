@@ -1,13 +1,11 @@
 //! Wiring: what a scrape of the metrics reads.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use super::peers::Watches;
 use crate::{
     build_info,
+    config::JournalPlace,
     health::{DispatchStatus, HealthReport},
     journal::{Figures, FiguresNow},
     metrics::{Metrics, Reading, families as f, process_readings},
@@ -26,8 +24,7 @@ pub(super) struct Readings {
     /// Weak: its sources lead to parts that have the metrics, and those have this.
     pub(super) health: Weak<HealthReport>,
     pub(super) clock: Arc<SteadyClock>,
-    /// The file of the journal.
-    pub(super) journal: PathBuf,
+    pub(super) journal: JournalPlace,
     pub(super) figures: Arc<Figures>,
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) watches: Watches,
@@ -138,9 +135,10 @@ impl Readings {
     }
 
     fn journal_files(&self) -> Vec<Reading> {
-        let mut log = self.journal.clone().into_os_string();
+        let JournalPlace::File(path) = &self.journal else { return Vec::new() };
+        let mut log = path.clone().into_os_string();
         log.push("-wal");
-        [("database", self.journal.clone()), ("write_ahead_log", log.into())]
+        [("database", path.clone()), ("write_ahead_log", log.into())]
             .into_iter()
             .filter_map(|(file, path)| {
                 let bytes = std::fs::metadata(path).ok()?.len();

@@ -27,6 +27,11 @@ impl StartError {
             Self::Journal(OpenError::Io { .. }) => Some(format!(
                 "Its user must be able to write this file and its folder; it is set with {journal}."
             )),
+            Self::Journal(OpenError::Database { .. }) => Some(format!(
+                "The database is set with {journal}, its password with {}; \
+                 `jarvis-run-coordinator doctor` tries both.",
+                v::JOURNAL_PASSWORD.name
+            )),
             Self::Journal(OpenError::Newer { .. } | OpenError::NoFolder { .. } | OpenError::Owes { .. }) => {
                 None
             }

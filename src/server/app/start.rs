@@ -12,6 +12,7 @@ use super::{
     clock::steady_clock,
     health::Reporters,
     hooks::Hooks,
+    journal::OpenJournal,
     listeners::{Fronts, Listeners, Shared},
     peers::Peers,
     readings::Readings,
@@ -26,11 +27,7 @@ use crate::{
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
-    journal::{
-        Owing, WithoutStores,
-        retention::Retention,
-        sqlite::{SqliteJournal, SqliteOptions},
-    },
+    journal::{Owing, retention::Retention},
     metrics::Metrics,
     outbox::{self, Outbox},
     record::{Estimate, millionths},
@@ -79,12 +76,8 @@ impl Startup<'_> {
         check_secrets(settings)?;
         let certificates = Certificates::load(settings)?;
         let Surroundings { clock: machine, ids, before_journal, in_hand } = surroundings;
-        let (journal, owing) = self.open_journal().await?;
-        let (journal_fatal, figures) = (journal.fatal().clone(), Arc::clone(journal.figures()));
-        if settings.webhooks.is_none() {
-            journal.without_webhooks();
-        }
-        let journal = before_journal(journal);
+        let opened = OpenJournal::open(settings, before_journal, self.component("journal")).await?;
+        let OpenJournal { journal, owing, fatal: journal_fatal, figures } = opened;
         let floor = journal.latest_commit_time().await?;
         let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
@@ -220,7 +213,7 @@ impl Startup<'_> {
             dispatch: dispatch_status,
             health: Arc::downgrade(&health),
             clock: steady,
-            journal: settings.journal.path.clone(),
+            journal: settings.journal.place.clone(),
             figures,
             outbox: readers_of_outbox,
             watches: peers.watches().clone(),
@@ -251,7 +244,7 @@ impl Startup<'_> {
             assignment_key::Expiry { journal, clock, clock_skew, log: auth_log }.begin(tasks);
         }
         info!(log, "listening"; "address" => %listeners.address(),
-            "journal" => %settings.journal.path.display(), "version" => env!("CARGO_PKG_VERSION"));
+            "journal" => %settings.journal.place, "version" => env!("CARGO_PKG_VERSION"));
         if let Some(address) = listeners.operator_address() {
             let host = address.ip().to_string();
             let url = config::value::loopback_url(settings.tls.is_some(), &host, address.port());
@@ -290,37 +283,6 @@ impl Startup<'_> {
 
     fn component(&self, name: &'static str) -> Logger {
         self.log.new(o!("component" => name))
-    }
-
-    /// Opens the journal and settles what happens to outbox entries for JARVIS
-    /// stores that are not configured.
-    async fn open_journal(&self) -> Result<(SqliteJournal, Owing), StartError> {
-        let Self { settings, log, .. } = *self;
-        let options = SqliteOptions {
-            path: settings.journal.path.clone(),
-            max_bytes: settings.journal.max_bytes,
-            outbox: settings.stores.is_some(),
-        };
-        let mut journal = SqliteJournal::open(options, self.component("journal"))?;
-        if settings.stores.is_some() {
-            journal.with_stores().await.map_err(StartError::TakeUp)?;
-            return Ok((journal, Owing::Nothing));
-        }
-        let owing = journal
-            .without_stores(match settings.without_stores {
-                config::WithoutStores::Refuse => WithoutStores::Refuse,
-                config::WithoutStores::Owe => WithoutStores::Owe,
-                config::WithoutStores::Forget => WithoutStores::Forget,
-            })
-            .await?;
-        match owing {
-            Owing::Nothing | Owing::Everything => {}
-            Owing::Forgotten(entries) => {
-                warn!(log, "JARVIS stores are not configured: discarded outbox entries";
-                    "entries" => entries);
-            }
-        }
-        Ok((journal, owing))
     }
 }
 

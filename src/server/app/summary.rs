@@ -26,7 +26,7 @@ pub(super) fn log(settings: &Settings, started: &Started, log: &Logger) {
         "profile" => profile(settings),
         "address" => %address,
         "operator_address" => operator_address.map(|address| address.to_string()),
-        "journal" => %settings.journal.path.display(),
+        "journal" => %settings.journal.place,
         "runs_live" => counts.runs_live,
         "node_runs_live" => counts.nodes_live,
         "waiting" => counts.load.waiting,

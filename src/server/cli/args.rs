@@ -190,9 +190,9 @@ pub enum Command {
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
-        /// Journal database, instead of JARVIS_RUN_COORDINATOR_JOURNAL
-        #[arg(long, global = true, value_name = "PATH")]
-        journal: Option<PathBuf>,
+        /// Journal, a file or a PostgreSQL database, instead of JARVIS_RUN_COORDINATOR_JOURNAL
+        #[arg(long, global = true, value_name = "PATH|URL")]
+        journal: Option<String>,
     },
     /// Show node runs: what became of them, why they do not move (operator API)
     Nodes {

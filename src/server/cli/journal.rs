@@ -10,17 +10,22 @@
 //! | `compact` | must not run | the journal |
 //! | `rotate-key` | may run | the keys in the journal |
 //!
-//! [`crate::journal::sqlite`] does the work.
+//! On a database, `backup` and `compact` are what PostgreSQL has tools for.
+//!
+//! [`crate::journal::sqlite`] and [`crate::journal::postgres`] do the work.
 
 mod audit;
+mod database;
 mod export;
 mod rotate_key;
 
 use std::{
+    fmt,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
+pub use self::database::Database;
 use super::{
     args::JournalCommand,
     exit::{Exit, Failure},
@@ -28,7 +33,9 @@ use super::{
 };
 use crate::{
     auth::{KeyringError, OldKeys},
-    journal::{AuditFilter, OpenError, Parked, sqlite},
+    config::SecretError,
+    evidence,
+    journal::{AuditFilter, JournalError, OpenError, Parked, Report, sqlite},
     time::Timestamp,
 };
 
@@ -46,6 +53,14 @@ pub enum MaintenanceError {
     NoKey,
     #[error("the run was not exported: {0}")]
     Export(#[from] sqlite::ExportError),
+    #[error("journal {command} is not for a database ({url}): use {instead}")]
+    NotHere { command: &'static str, url: String, instead: &'static str },
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    #[error("{0}")]
+    Database(#[from] JournalError),
+    #[error("what was received is not whole: {0}")]
+    NotWhole(#[from] evidence::Fault),
     #[error("cannot make {}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
     #[error("cannot write the report: {0}")]
@@ -59,6 +74,10 @@ impl From<MaintenanceError> for Failure {
             MaintenanceError::Journal(_)
             | MaintenanceError::Keys(_)
             | MaintenanceError::NoKey
+            | MaintenanceError::NotHere { .. }
+            | MaintenanceError::Secret(_)
+            | MaintenanceError::Database(_)
+            | MaintenanceError::NotWhole(_)
             | MaintenanceError::Export(_)
             | MaintenanceError::File { .. } => Self::new(Exit::Journal, error),
         }
@@ -84,7 +103,9 @@ pub fn run(
                 outcome: *outcome,
                 ..AuditFilter::default()
             };
-            audit::print(journal, &filter, Printer::stdout().form(shown.output), out)
+            let reader = sqlite::AuditReader::open(journal)?;
+            let page = |after, limit| Ok(reader.page(after, &filter, limit)?);
+            audit::print(page, Printer::stdout().form(shown.output), out)
         }
         JournalCommand::Export { run, file } => export::export(journal, run, file, now, out),
         JournalCommand::RotateKey { revoke_old } => {
@@ -105,9 +126,18 @@ fn backup(journal: &Path, file: &Path, out: &mut dyn Write) -> Result<bool, Main
 }
 
 fn check(file: &Path, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
-    let sqlite::Report { schema, contents, outbox, parked, problems } = sqlite::check(file)?;
-    writeln!(out, "{}: schema {schema}, {contents}, {outbox} outbox entries", file.display())?;
-    for (item, times) in &parked {
+    print_report(&file.display(), &sqlite::check(file)?, out)
+}
+
+/// Prints what a check has found, and returns whether the journal is sound.
+fn print_report(
+    journal: &dyn fmt::Display,
+    report: &Report,
+    out: &mut dyn Write,
+) -> Result<bool, MaintenanceError> {
+    let Report { schema, contents, outbox, parked, problems } = report;
+    writeln!(out, "{journal}: schema {schema}, {contents}, {outbox} outbox entries")?;
+    for (item, times) in parked {
         let Parked { run_id, node_run_id, job, error, since, until } = item;
         let node = node_run_id.as_ref().map(|node| format!(", node run {node}")).unwrap_or_default();
         writeln!(

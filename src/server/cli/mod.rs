@@ -73,7 +73,7 @@ use self::{
 use crate::{
     api::openapi,
     app::{self, Scope},
-    config::{Flags, JournalSettings, LayeredVars, Settings},
+    config::{Flags, JournalPlace, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
     operator::openapi as operator_openapi,
     runtime::heap,
@@ -151,7 +151,12 @@ fn print_config(flags: &Flags, is_probed: bool) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
     let files = |settings: &Settings| {
         app::check_files(settings).map_err(|error| serve::not_started(&error, settings))?;
-        folder_exists(&settings.journal.path).map_err(|error| Failure::new(Exit::Journal, error))
+        match &settings.journal.place {
+            JournalPlace::File(path) => {
+                folder_exists(path).map_err(|error| Failure::new(Exit::Journal, error))
+            }
+            JournalPlace::Database(_) => Ok(()),
+        }
     };
     let checked = check_config(&vars, flags, &files, &mut io::stdout())?;
     match Settings::from_vars(&vars, flags) {
@@ -167,7 +172,15 @@ fn print_config(flags: &Flags, is_probed: bool) -> Result<Exit, Failure> {
 
 fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Failure> {
     let vars = LayeredVars::load(Path::new(".")).map_err(Failure::config)?;
-    let path = JournalSettings::path(&vars, flags).map_err(Failure::config)?;
-    let sound = journal::run(command, &path, SystemClock.now(), &mut io::stdout())?;
+    let place = JournalSettings::place(&vars, flags).map_err(Failure::config)?;
+    let now = SystemClock.now();
+    let sound = match &place {
+        JournalPlace::File(path) => journal::run(command, path, now, &mut io::stdout())?,
+        JournalPlace::Database(url) => {
+            let password = JournalSettings::password(&vars).map_err(Failure::config)?;
+            let database = journal::Database::new(url, password.as_ref())?;
+            database.run(command, now, &mut io::stdout())?
+        }
+    };
     Ok(if sound { Exit::Ok } else { Exit::Journal })
 }

@@ -31,6 +31,7 @@ impl Bounds {
             | Kind::Url
             | Kind::HostPort
             | Kind::Path
+            | Kind::Journal
             | Kind::Switch
             | Kind::Choice(_)
             | Kind::Constraints

@@ -1,7 +1,5 @@
 //! The flags of the server. A flag overrides its variable.
 
-use std::path::PathBuf;
-
 use clap::{ArgAction, Args};
 use slog::Level;
 
@@ -19,9 +17,9 @@ pub struct Flags {
     /// Restart when the binary or an env file changes (for development)
     #[arg(long)]
     pub reload: bool,
-    /// Journal database [default: ./jarvis-run-coordinator.db]
-    #[arg(long, value_name = "PATH")]
-    pub journal: Option<PathBuf>,
+    /// Journal: a file, or a PostgreSQL database (without its password) [default: ./jarvis-run-coordinator.db]
+    #[arg(long, value_name = "PATH|URL")]
+    pub journal: Option<String>,
     /// Minimum level of log messages, instead of LOG_LEVEL
     #[arg(long, value_name = "LEVEL", value_parser = log_level)]
     pub log_level: Option<Level>,

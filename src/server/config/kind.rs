@@ -18,6 +18,8 @@ pub enum Kind {
     /// A host and a port: `127.0.0.1:8089`, `[::1]:8089`.
     HostPort,
     Path,
+    /// A path, or the URL of a database.
+    Journal,
     Bytes,
     Seconds,
     /// Seconds, or 0 for none.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Url => "an http:// or https:// URL".into(),
             Self::HostPort => "a host and a port, such as 127.0.0.1:8089 or [::1]:8089".into(),
             Self::Path => "a path".into(),
+            Self::Journal => "a path, or postgres://USER@HOST:PORT/DATABASE".into(),
             Self::Bytes => "a number of bytes above 0 (suffixes k, m, g)".into(),
             Self::Seconds => format!("a number of seconds above 0, {}", at_most_ten_years()).into(),
             Self::SecondsOrNone => format!("a number of seconds, {}", at_most_ten_years()).into(),
@@ -78,6 +81,7 @@ impl Kind {
             | Self::Url
             | Self::HostPort
             | Self::Path
+            | Self::Journal
             | Self::Seconds
             | Self::SecondsOrNone
             | Self::Age
@@ -98,6 +102,7 @@ impl Kind {
             Self::BaseUrls => "URL,…".into(),
             Self::HostPort => "host:port".into(),
             Self::Path => "path".into(),
+            Self::Journal => "path or postgres://…".into(),
             Self::Bytes => "bytes (k, m, g)".into(),
             Self::Seconds | Self::SecondsOrNone => "seconds".into(),
             Self::Age => "s, m, h, d".into(),

@@ -51,7 +51,8 @@ pub use settings::{
 pub use template::Template;
 pub use unknown::{UnknownName, foreign_names};
 pub use value::{
-    ExecutorUrls, HttpUrl, InEffect, LogFormat, MemberUrl, NoTarget, OnApproval, PdpOutage, RegistryOutage,
-    SchemaMode, Secret, SecretError, SecretSource, TARGET_BYTES, WebhookTargets, WithoutStores, masked_url,
+    DatabaseTls, DatabaseUrl, ExecutorUrls, HttpUrl, InEffect, JournalPlace, LogFormat, MemberUrl, NoTarget,
+    OnApproval, PdpOutage, RegistryOutage, SchemaMode, Secret, SecretError, SecretSource, TARGET_BYTES,
+    WebhookTargets, WithoutStores, masked_url,
 };
 pub use vars::{Source, Vars};

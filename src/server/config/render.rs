@@ -118,6 +118,7 @@ fn about(variable: &Variable) -> String {
         Kind::Text
         | Kind::Secret
         | Kind::Path
+        | Kind::Journal
         | Kind::BaseUrl
         | Kind::BaseUrls
         | Kind::Url

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(settings.deadlines, default.deadlines);
         assert_eq!(settings.calls, default.calls);
         assert_eq!(settings.log, default.log);
-        assert_eq!(settings.journal.path, default.journal.path);
+        assert_eq!(settings.journal.place, default.journal.place);
     }
 
     /// Follows the advice in its head.

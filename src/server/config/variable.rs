@@ -4,7 +4,7 @@ use super::{
     bounds::Bounds,
     error::ConfigError,
     kind::Kind,
-    value::{ExecutorUrls, HttpUrl, MASK, masked_url, one_line, switch},
+    value::{ExecutorUrls, HttpUrl, JournalPlace, MASK, masked_url, one_line, switch},
     vars::Vars,
 };
 
@@ -182,6 +182,7 @@ impl Variable {
             }
             Kind::BaseUrls => one_line(&ExecutorUrls::shown(text)),
             Kind::Url => one_line(&masked_url(text)),
+            Kind::Journal => one_line(&JournalPlace::shown(text)),
             Kind::Switch => switch(text).map_or_else(|| one_line(text), |on| on.to_string()),
             Kind::Text
             | Kind::HostPort

@@ -73,10 +73,24 @@ const fn own(name: &'static str, kind: Kind, about: &'static str) -> Variable {
 variables! {
     SERVER:
     "Journal" {
-        JOURNAL = own("JARVIS_RUN_COORDINATOR_JOURNAL", Kind::Path,
-            "Journal: the SQLite database with all state. It is created if it does not exist; its folder must \
-             exist. --journal overrides this.")
+        JOURNAL = own("JARVIS_RUN_COORDINATOR_JOURNAL", Kind::Journal,
+            "Journal with all state: the path of an SQLite database, which is created if it does not exist (its \
+             folder must exist), or the URL of a PostgreSQL database, which several coordinators may share. \
+             --journal overrides this.")
             .default("./jarvis-run-coordinator.db");
+        JOURNAL_PASSWORD = own("JARVIS_RUN_COORDINATOR_JOURNAL_PASSWORD", Kind::Secret,
+            "Password of the PostgreSQL user, if the URL of the journal does not have it.");
+        JOURNAL_PASSWORD_FILE = own("JARVIS_RUN_COORDINATOR_JOURNAL_PASSWORD_FILE", Kind::Path,
+            "File with that password, which is read at the start.")
+            .example("/run/secrets/journal-password");
+        JOURNAL_WRITERS = own("JARVIS_RUN_COORDINATOR_JOURNAL_WRITERS", Kind::Count,
+            "Connections to PostgreSQL that write. While one waits for the disk of the database, the next \
+             collects changes.")
+            .between(1, 32).default("2");
+        JOURNAL_READERS = own("JARVIS_RUN_COORDINATOR_JOURNAL_READERS", Kind::Count,
+            "Connections to PostgreSQL that read. Each is shared by many reads. (One more connection is for \
+             heartbeats, and up to two for exports.)")
+            .between(1, 64).default("4");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Maximum size of the journal. The last sixteenth (at least 4m, at most a quarter) is reserved for \
              finishing work: when only that is left, new runs and children are refused with 503.")

@@ -52,6 +52,8 @@ pub enum OpenError {
          keep the entries (owe) or to delete them (forget)"
     )]
     Owes { path: String, entries: u64 },
+    #[error("{url}: {reason}")]
+    Database { url: String, reason: String },
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 }

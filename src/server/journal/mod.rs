@@ -26,7 +26,9 @@
 //! durably, before its caller is answered and before anything is done about it.
 //! The journal writes what a [`ChangeSet`] says and derives nothing.
 
+mod backend;
 mod bulk;
+mod check;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod debts;
@@ -38,6 +40,7 @@ mod figures;
 pub mod inspect;
 #[cfg(any(test, feature = "test-util"))]
 pub mod intercept;
+mod keys;
 pub mod postgres;
 pub mod retention;
 mod rows;
@@ -56,10 +59,13 @@ use bytes::Bytes;
 use futures::Stream;
 
 pub use self::{
+    backend::Backend,
     bulk::{BulkJournal, BulkPlace},
+    check::{Contents, Problems, Report},
     debts::{Owing, WithoutStores},
     error::{JournalError, OpenError},
     figures::{Figures, FiguresNow},
+    keys::{LiveWork, SecretChange},
     runs::{
         ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
         RunSummary, RunsFilter, RunsPage, TreePage, Visible,

@@ -10,7 +10,7 @@ use std::{
 
 use super::finding::Finding;
 use crate::{
-    config::{Settings, variables as v},
+    config::{JournalPlace, Settings, variables as v},
     journal::sqlite::private,
     types::{IdSource, RandomIds},
 };
@@ -33,19 +33,22 @@ const NETWORK: [(u64, &str); 4] =
 
 /// Tries the folder of the journal, if it exists.
 pub(super) fn disk(settings: &Settings) -> Vec<Finding> {
-    let path = &settings.journal.path;
+    let JournalPlace::File(path) = &settings.journal.place else {
+        // It is the database's.
+        return Vec::new();
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         // The finding about the journal says so.
         return Vec::new();
     }
-    vec![space(settings, folder), kind(folder), speed(folder)].into_iter().flatten().collect()
+    vec![space(settings, path, folder), kind(folder), speed(folder)].into_iter().flatten().collect()
 }
 
-fn space(settings: &Settings, folder: &Path) -> Option<Finding> {
+fn space(settings: &Settings, path: &Path, folder: &Path) -> Option<Finding> {
     let system = rustix::fs::statvfs(folder).ok()?;
     let free = system.f_bavail.saturating_mul(system.f_frsize);
-    let used = fs::metadata(&settings.journal.path).map_or(0, |file| file.len());
+    let used = fs::metadata(path).map_or(0, |file| file.len());
     let message = format!("{}: {} free", folder.display(), shown(free));
     let grows = settings.journal.max_bytes.map(|max| max.saturating_sub(used));
     Some(if free < LEAST_BYTES {

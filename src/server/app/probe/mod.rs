@@ -77,7 +77,7 @@ pub async fn probe(settings: &Settings, scope: Scope, clock: &dyn Clock) -> Vec<
     };
     let asker = Asker { http, limit: settings.calls.call_timeout, clock };
     findings.extend(ports::ports(settings).await);
-    let (of_journal, latest) = journal::journal(settings);
+    let (of_journal, latest) = journal::journal(settings).await;
     findings.push(of_journal);
     if everything {
         findings.extend(disk::disk(settings));

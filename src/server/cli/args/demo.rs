@@ -1,7 +1,5 @@
 //! `demo`: where its server is. The other flags of a server mean nothing to it.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::config::Flags;
@@ -15,9 +13,9 @@ pub struct DemoPlace {
     /// Port to listen on [default: 8081, or any that is free]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Journal database [default: in a temporary folder]
-    #[arg(long, value_name = "PATH")]
-    journal: Option<PathBuf>,
+    /// Journal: a file, or a PostgreSQL database [default: in a temporary folder]
+    #[arg(long, value_name = "PATH|URL")]
+    journal: Option<String>,
 }
 
 impl DemoPlace {

@@ -78,7 +78,10 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     };
     let journal = match (&flags.journal, &folder) {
         (Some(journal), _) => journal.clone(),
-        (None, folder) => folder.as_ref().map(|folder| folder.path.join("journal.db")).unwrap_or_default(),
+        (None, folder) => {
+            let file = folder.as_ref().map(|folder| folder.path.join("journal.db"));
+            file.unwrap_or_default().display().to_string()
+        }
     };
     let host = flags.host.as_deref().unwrap_or(DEFAULT_HOST);
     let port = choose_port(host, flags.port, DEFAULT_PORT)?;

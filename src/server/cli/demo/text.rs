@@ -1,7 +1,5 @@
 //! The texts before and after the demo.
 
-use std::path::Path;
-
 use super::story;
 use crate::types::RunId;
 
@@ -10,7 +8,7 @@ pub(super) struct Places<'p> {
     pub(super) url: &'p str,
     pub(super) operator: &'p str,
     pub(super) executors: &'p str,
-    pub(super) journal: &'p Path,
+    pub(super) journal: &'p str,
     /// Whether the journal is kept when the demo ends.
     pub(super) journal_kept: bool,
 }
@@ -29,7 +27,7 @@ pub(super) fn intro(places: &Places<'_>) -> String {
 
 ",
         env!("CARGO_PKG_VERSION"),
-        journal.display()
+        journal
     )
 }
 
@@ -89,7 +87,7 @@ mod tests {
         let (url, operator) = ("http://127.0.0.1:8081", "http://127.0.0.1:8089");
         let mut text = String::new();
         for journal_kept in [false, true] {
-            let journal = Path::new("/tmp/jarvis-demo-3fa9c1/journal.db");
+            let journal = "/tmp/jarvis-demo-3fa9c1/journal.db";
             text +=
                 &intro(&Places { url, operator, executors: "http://127.0.0.1:40123", journal, journal_kept });
         }

@@ -1,27 +1,25 @@
 //! The command `journal audit`: prints the audit trail, oldest first.
 
-use std::{borrow::Cow, io::Write, path::Path};
+use std::{borrow::Cow, io::Write};
 
 use serde::Serialize;
 
 use super::MaintenanceError;
 use crate::{
     cli::{args::Form, table::printable},
-    journal::{AuditEntry, AuditFilter, AuditId, AuditPage, sqlite::AuditReader},
+    journal::{AuditEntry, AuditId, AuditPage},
     record::AuditRecord,
 };
 
 /// Records read at once.
 const PAGE: u32 = 512;
 
-/// Prints the records that pass, and returns whether all could be read.
+/// Prints the records of all pages behind one another, and returns whether all could be read.
 pub(super) fn print(
-    journal: &Path,
-    filter: &AuditFilter,
+    page: impl Fn(AuditId, u32) -> Result<AuditPage, MaintenanceError>,
     form: Form,
     out: &mut dyn Write,
 ) -> Result<bool, MaintenanceError> {
-    let reader = AuditReader::open(journal)?;
     let (mut after, mut is_whole) = (AuditId::default(), true);
     match form {
         Form::Table => row(
@@ -31,7 +29,7 @@ pub(super) fn print(
         Form::Json => {}
     }
     loop {
-        let AuditPage { entries, damaged, scanned_to, at_end } = reader.page(after, filter, PAGE)?;
+        let AuditPage { entries, damaged, scanned_to, at_end } = page(after, PAGE)?;
         for entry in &entries {
             match form {
                 Form::Table => table_row(out, &entry.record)?,

@@ -51,9 +51,9 @@ pub fn in_effect_of_invalid(vars: &dyn Vars, flags: &Flags) -> Vec<InEffect> {
 /// The effective value of `variable`, and its source.
 fn described(variable: &Variable, vars: &dyn Vars, flags: &Flags) -> (String, String) {
     if variable.name == variables::JOURNAL.name
-        && let Some(path) = &flags.journal
+        && let Some(given) = &flags.journal
     {
-        return (path.display().to_string(), "flag --journal".to_owned());
+        return (variable.shown(given), "flag --journal".to_owned());
     }
     if variable.name == variables::LOG_LEVEL.name
         && let Some((level, flag)) = flags.level().zip(flags.level_flag())

@@ -22,7 +22,7 @@ mod traces;
 mod transport;
 mod warnings;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 pub use super::value::DefaultUsage;
 pub use in_effect::in_effect_of_invalid;
@@ -33,8 +33,8 @@ pub use transport::{InboundTls, KeyPair, OutboundTls};
 use super::{
     AuthSettings,
     value::{
-        AudienceField, ExecutorUrls, HttpUrl, InEffect, LogFormat, OnApproval, PdpOutage, RegistryOutage,
-        SchemaMode, SecretSource, WebhookTargets, WithoutStores,
+        AudienceField, ExecutorUrls, HttpUrl, InEffect, JournalPlace, LogFormat, OnApproval, PdpOutage,
+        RegistryOutage, SchemaMode, SecretSource, WebhookTargets, WithoutStores,
     },
 };
 
@@ -144,7 +144,13 @@ pub struct LogSettings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalSettings {
-    pub path: PathBuf,
+    pub place: JournalPlace,
+    /// The password of the database, if its URL has none.
+    pub password: Option<SecretSource>,
+    /// Connections to the database that write, and that read.
+    pub writers: u8,
+    pub readers: u8,
+    /// The maximum size of the file.
     pub max_bytes: Option<u64>,
     /// How long finished runs are kept. `None`: without limit.
     pub retention: Option<Duration>,

@@ -1,8 +1,6 @@
 //! Variables and flags to settings. Pure: the same input gives the same settings
 //! or the same error.
 
-use std::path::PathBuf;
-
 use slog::Level;
 
 use super::{
@@ -18,9 +16,10 @@ use crate::config::{
     error::ConfigError,
     errors::ConfigErrors,
     flags::Flags,
+    kind::Kind,
     value::{
-        self, ExecutorUrls, HttpUrl, LogFormat, OnApproval, PdpOutage, RegistryOutage, SchemaMode,
-        SecretSource, WebhookTargets, WithoutStores, switch,
+        self, ExecutorUrls, HttpUrl, JournalPlace, LogFormat, OnApproval, PdpOutage, RegistryOutage,
+        SchemaMode, SecretSource, WebhookTargets, WithoutStores, switch,
     },
     variable::Variable,
     variables as v,
@@ -91,7 +90,10 @@ impl Settings {
                 runs: v::LOG_RUNS.read_required(vars, switch)?,
             },
             journal: JournalSettings {
-                path: JournalSettings::path(vars, flags)?,
+                place: JournalSettings::place(vars, flags)?,
+                password: JournalSettings::password(vars)?,
+                writers: v::JOURNAL_WRITERS.read_required(vars, connections)?,
+                readers: v::JOURNAL_READERS.read_required(vars, connections)?,
                 max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
                 retention: v::RETENTION.read(vars, value::age)?,
                 audit_retention: v::AUDIT_RETENTION.read_required(vars, value::age)?,
@@ -135,13 +137,44 @@ impl Settings {
 }
 
 impl JournalSettings {
-    /// The path of the journal, for commands that need no other setting.
-    pub fn path(vars: &dyn Vars, flags: &Flags) -> Result<PathBuf, ConfigError> {
+    /// Where the journal is, for commands that need no other setting.
+    pub fn place(vars: &dyn Vars, flags: &Flags) -> Result<JournalPlace, ConfigError> {
         match &flags.journal {
-            Some(path) => Ok(path.clone()),
-            None => v::JOURNAL.read_required(vars, |text| Some(PathBuf::from(text))),
+            Some(given) => flag_place(given),
+            None => {
+                let place = v::JOURNAL.read_explained(vars, JournalPlace::parse)?;
+                // It has a default.
+                place.ok_or(ConfigError::StoreUrlMissing(v::JOURNAL.name))
+            }
         }
     }
+
+    /// The password of the database, if it is set apart from the URL.
+    pub fn password(vars: &dyn Vars) -> Result<Option<SecretSource>, ConfigError> {
+        secret_source(vars, &v::JOURNAL_PASSWORD, &v::JOURNAL_PASSWORD_FILE)
+    }
+}
+
+/// The place that the flag says. A list of processes shows it to every user.
+fn flag_place(given: &str) -> Result<JournalPlace, ConfigError> {
+    let wrong = |why: String| ConfigError::Explained {
+        name: "--journal",
+        expected: Kind::Journal.expected().into_owned(),
+        why,
+    };
+    match JournalPlace::parse(given).map_err(wrong)? {
+        JournalPlace::Database(url) if url.has_password() => Err(wrong(format!(
+            "a list of processes would show the password: set {} or {} instead",
+            v::JOURNAL_PASSWORD.name,
+            v::JOURNAL_PASSWORD_FILE.name
+        ))),
+        place @ (JournalPlace::File(_) | JournalPlace::Database(_)) => Ok(place),
+    }
+}
+
+/// A number of connections, whose bounds are the variable's.
+fn connections(text: &str) -> Option<u8> {
+    value::count(text).and_then(|count| u8::try_from(count).ok())
 }
 
 /// The least level that is logged: `-v` and `--log-level` precede the variable, which

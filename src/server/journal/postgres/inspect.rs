@@ -23,7 +23,7 @@ impl Inspect for PostgresJournal {
     }
 
     async fn parked_list(&self, limit: u32) -> Result<Vec<Parked>, JournalError> {
-        let parked = self.readers.read(|live| parking::list(live, limit)).await?;
+        let parked = self.readers.read(|live| async move { parking::list(&live, limit).await }).await?;
         Ok(parked.into_iter().map(|(item, _times)| item).collect())
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxId, OutboxPage, PageLimit, Parked, Pieces, Recipient,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recipient,
         RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work,
         rows::{ChangeRows, HeadRow, integer},
     },
@@ -180,13 +180,18 @@ impl Journal for PostgresJournal {
         self.readers.read(|live| names::runs_changed(live, since, limit)).await
     }
 
-    async fn outbox_after(
+    async fn outbox_owed(
         &self,
         recipient: Recipient,
         after: OutboxId,
+        in_hand: &[OutboxId],
         limit: u32,
-    ) -> Result<OutboxPage, JournalError> {
-        self.readers.read(|live| outbox::page(live, recipient, after, limit)).await
+    ) -> Result<Vec<OutboxEntry>, JournalError> {
+        self.readers.read(|live| outbox::owed(live, recipient, after, in_hand, limit)).await
+    }
+
+    async fn outbox_settled(&self, run: &RunId, upto: OutboxId) -> Result<bool, JournalError> {
+        self.readers.read(|live| outbox::settled(live, run, upto)).await
     }
 
     async fn outbox_ack(&self, ids: &[OutboxId]) -> Result<(), JournalError> {

@@ -31,8 +31,8 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{address::Address, error::describe};
-use crate::journal::JournalError;
+use super::error::describe;
+use crate::{config::DatabaseUrl, journal::JournalError};
 
 /// How long an attempt to connect may take with all of its hosts.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// How connections are made.
 pub(super) struct Connector {
-    pub(super) address: Address,
+    pub(super) url: DatabaseUrl,
     pub(super) tls: MakeRustlsConnect,
     pub(super) log: Logger,
 }
@@ -109,19 +109,19 @@ impl Link {
         };
         let log = &self.connector.log;
         if was_live {
-            warn!(log, "the connection to the database was lost"; "database" => %self.connector.address);
+            warn!(log, "the connection to the database was lost"; "database" => %self.connector.url);
         }
         match self.connector.connect().await {
             Ok(live) => {
                 if was_live || matches!(*state, State::Refused { .. }) {
-                    info!(log, "connected to the database again"; "database" => %self.connector.address);
+                    info!(log, "connected to the database again"; "database" => %self.connector.url);
                 }
                 let live = Arc::new(live);
                 *state = State::Live(Arc::clone(&live));
                 Ok(live)
             }
             Err(why) => {
-                debug!(log, "could not connect to the database"; "database" => %self.connector.address,
+                debug!(log, "could not connect to the database"; "database" => %self.connector.url,
                     "error" => &why);
                 *state = State::Refused { at: Instant::now(), why: why.clone() };
                 Err(JournalError::Failed(why))
@@ -134,7 +134,7 @@ impl Connector {
     pub(super) async fn connect(&self) -> Result<Live, String> {
         let connect = async {
             let (client, mut connection) =
-                self.address.config.connect(self.tls.clone()).await.map_err(|e| describe(&e))?;
+                self.url.config().connect(self.tls.clone()).await.map_err(|e| describe(&e))?;
             let (warned, log) = (Arc::new(AtomicBool::new(false)), self.log.clone());
             let noted = Arc::clone(&warned);
             // It ends with its client, or when the connection is lost.
@@ -158,7 +158,7 @@ impl Connector {
         };
         match timeout(CONNECT_WITHIN, connect).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("PostgreSQL: no answer from {} within 10 s", self.address)),
+            Err(_) => Err(format!("PostgreSQL: no answer from {} within 10 s", self.url)),
         }
     }
 }

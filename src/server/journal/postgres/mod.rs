@@ -11,7 +11,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `address`, `tls` | the URL; how connections are encrypted |
+//! | `tls` | how connections are encrypted |
 //! | `link` | a connection that is made again when it is lost |
 //! | `schema` | the tables, and how they came to be |
 //! | `writer`, `batch`, `sql` | group commit: the queue, the statements of a group, their text |
@@ -24,12 +24,12 @@
 //! its synchronous standbys. Versions of rows decide who wins, never locks that outlive
 //! a statement. See docs/adr/0045.
 
-mod address;
 mod approvals;
 mod attention;
 mod audit;
 mod batch;
 mod bulk;
+mod check;
 mod claims;
 mod debts;
 mod deliveries;
@@ -38,8 +38,10 @@ mod export;
 #[cfg(any(test, feature = "test-util"))]
 mod inspect;
 mod journal;
+mod keys;
 mod link;
 mod load;
+mod look;
 mod names;
 mod notices;
 mod outbox;
@@ -61,22 +63,23 @@ mod writer;
 
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use slog::{Logger, info};
 
-pub use self::address::Address;
+pub use self::look::{Look, look};
 use self::{
     link::{Connector, Link},
     readers::Readers,
     webhooks::Wanted,
     writer::{Registered, Writers},
 };
-use super::{Figures, JournalError, OpenError};
-use crate::runtime::tasks::Fatal;
+use super::{Backend, Figures, JournalError, OpenError, Owing, WithoutStores};
+use crate::{config::DatabaseUrl, runtime::tasks::Fatal};
 
 /// How to open the journal.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    pub address: Address,
+    pub url: DatabaseUrl,
     /// Connections that write.
     pub writers: u8,
     /// Connections that read.
@@ -103,18 +106,31 @@ pub struct PostgresJournal {
 impl PostgresJournal {
     /// Connects, and creates or migrates the schema if need be.
     pub async fn open(options: PostgresOptions, log: Logger) -> Result<Self, OpenError> {
-        let PostgresOptions { address, writers, readers, outbox } = options;
-        let place = address.to_string();
+        Self::open_with(options, log, schema::Missing::IsMade).await
+    }
+
+    /// The same for commands: the database must have the schema of this program.
+    pub async fn open_existing(options: PostgresOptions, log: Logger) -> Result<Self, OpenError> {
+        Self::open_with(options, log, schema::Missing::IsAnError).await
+    }
+
+    async fn open_with(
+        options: PostgresOptions,
+        log: Logger,
+        missing: schema::Missing,
+    ) -> Result<Self, OpenError> {
+        let PostgresOptions { url, writers, readers, outbox } = options;
+        let place = url.to_string();
         let tls =
-            tls::connector(&address.tls).map_err(|reason| OpenError::Io { path: place.clone(), reason })?;
-        let connector = Arc::new(Connector { address, tls, log: log.clone() });
-        schema::open(&connector).await?;
+            tls::connector(url.tls()).map_err(|reason| OpenError::Database { url: place.clone(), reason })?;
+        let connector = Arc::new(Connector { url, tls, log: log.clone() });
+        schema::open(&connector, missing).await?;
         let wanted = Arc::<Wanted>::default();
         let seen = async {
             let live = connector.connect().await.map_err(JournalError::Failed)?;
             wanted.look(&live).await.map_err(JournalError::from)
         };
-        seen.await.map_err(|e| OpenError::Io { path: place.clone(), reason: e.to_string() })?;
+        seen.await.map_err(|e| OpenError::Database { url: place.clone(), reason: e.to_string() })?;
         let (fatal, figures, registered) =
             (Fatal::default(), Arc::<Figures>::default(), Arc::new(OnceLock::new()));
         info!(log, "journal opened"; "database" => place);
@@ -131,15 +147,41 @@ impl PostgresJournal {
             log,
         })
     }
+}
 
-    /// Declared when a writer has ended unexpectedly: nothing can be written from then
-    /// on, and the process has to be restarted.
-    pub fn fatal(&self) -> &Fatal {
+#[async_trait]
+impl Backend for PostgresJournal {
+    async fn with_stores(&self) -> Result<(), JournalError> {
+        debts::record(self).await
+    }
+
+    async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
+        let failed = |url: String| move |e: JournalError| OpenError::Database { url, reason: e.to_string() };
+        let path = self.connector.url.to_string();
+        let owed = self.readers.read(debts::entries).await.map_err(failed(path.clone()))?;
+        let Some(entries) = owed else { return Ok(Owing::Nothing) };
+        match then {
+            WithoutStores::Refuse => Err(OpenError::Owes { path, entries }),
+            WithoutStores::Owe => {
+                self.outbox = true;
+                Ok(Owing::Everything)
+            }
+            WithoutStores::Forget => {
+                debts::forget(self).await.map_err(failed(path))?;
+                Ok(Owing::Forgotten(entries))
+            }
+        }
+    }
+
+    fn without_webhooks(&self) {
+        self.wanted.switch_off();
+    }
+
+    fn fatal(&self) -> &Fatal {
         &self.fatal
     }
 
-    /// What its writers have done so far.
-    pub fn figures(&self) -> &Arc<Figures> {
+    fn figures(&self) -> &Arc<Figures> {
         &self.figures
     }
 }

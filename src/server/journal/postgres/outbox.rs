@@ -10,36 +10,44 @@ use tokio_postgres::Row;
 use super::link::Live;
 use crate::{
     journal::{
-        JournalError, OutboxEntry, OutboxId, OutboxItem, OutboxPage, Recipient,
+        JournalError, OutboxEntry, OutboxId, OutboxItem, Recipient,
         rows::{integer, natural},
     },
     types::{NodeRunId, RunId},
 };
 
-/// Entries for the Run Store behind an id.
+/// Entries for the Run Store behind an id that are not in hand.
 const FOR_RUN_STORE: &str = "SELECT id, run_id, node_run_id, new, first_seq, last_seq FROM outbox
-    WHERE id > $1 AND new IS NOT NULL ORDER BY id LIMIT $2";
+    WHERE id > $1 AND new IS NOT NULL AND id <> ALL ($3) ORDER BY id LIMIT $2";
 
 /// The same for the Event Stream.
 const FOR_EVENT_STREAM: &str = "SELECT id, run_id, node_run_id, new, first_seq, last_seq FROM outbox
-    WHERE id > $1 AND first_seq IS NOT NULL ORDER BY id LIMIT $2";
+    WHERE id > $1 AND first_seq IS NOT NULL AND id <> ALL ($3) ORDER BY id LIMIT $2";
+
+const SETTLED: &str = "SELECT NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = $1 AND id <= $2)";
 
 pub(super) const ACKNOWLEDGE: &str = "DELETE FROM outbox WHERE id = ANY ($1)";
 
-pub(super) async fn page(
+/// The entries that are owed to a recipient.
+pub(super) async fn owed(
     live: Arc<Live>,
     recipient: Recipient,
     after: OutboxId,
+    in_hand: &[OutboxId],
     limit: u32,
-) -> Result<OutboxPage, JournalError> {
+) -> Result<Vec<OutboxEntry>, JournalError> {
     let sql = match recipient {
         Recipient::RunStore => FOR_RUN_STORE,
         Recipient::EventStream => FOR_EVENT_STREAM,
     };
-    let rows = live.query(sql, &[&integer(after.0)?, &i64::from(limit)]).await?;
-    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    let scanned_to = entries.last().map_or(after, |last| last.id);
-    Ok(OutboxPage { entries, scanned_to })
+    let in_hand = in_hand.iter().map(|id| integer(id.0)).collect::<Result<Vec<_>, _>>()?;
+    let rows = live.query(sql, &[&integer(after.0)?, &i64::from(limit), &in_hand]).await?;
+    rows.iter().map(entry).collect()
+}
+
+/// Whether a run has no entry up to one.
+pub(super) async fn settled(live: Arc<Live>, run: &RunId, upto: OutboxId) -> Result<bool, JournalError> {
+    Ok(live.query_one(SETTLED, &[&run.as_str(), &integer(upto.0)?]).await?.try_get(0)?)
 }
 
 fn entry(row: &Row) -> Result<OutboxEntry, JournalError> {

@@ -74,7 +74,7 @@ async fn park(live: &Live, item: &Parked, reports: bool) -> Result<(), Failure> 
 }
 
 /// The items that were parked first, and how often in a row each was parked.
-pub(super) async fn list(live: Arc<Live>, limit: u32) -> Result<Vec<(Parked, u32)>, JournalError> {
+pub(super) async fn list(live: &Live, limit: u32) -> Result<Vec<(Parked, u32)>, JournalError> {
     let rows = live.query(FIRST, &[&i64::from(limit)]).await?;
     rows.iter()
         .map(|row| Ok((item(row)?, u32::try_from(row.try_get::<_, i64>(6)?).unwrap_or(u32::MAX))))

@@ -204,6 +204,11 @@ const SCHEMA_1: &str = r#"
         PRIMARY KEY (owner_id, hand)
     ) WITH (fillfactor = 10);
 
+    CREATE TABLE duties (
+        duty         text COLLATE "C" PRIMARY KEY,
+        owner_id     text COLLATE "C" NOT NULL
+    );
+
     CREATE TABLE notices (
         id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         at           bigint NOT NULL,
@@ -264,17 +269,30 @@ const SCHEMA_1: &str = r#"
     CREATE INDEX bulk_results_by_outcome ON bulk_results (bulk_id, outcome, number);
 "#;
 
+/// What happens to a schema that is missing, or older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    IsMade,
+    IsAnError,
+}
+
 /// Connects, checks the server and its settings, and migrates the schema if need be.
 /// Ordinary starts change nothing of the schema.
-pub(super) async fn open(connector: &Connector) -> Result<(), OpenError> {
-    let place = || connector.address.to_string();
-    let failed = |reason: String| OpenError::Io { path: place(), reason };
+pub(super) async fn open(connector: &Connector, missing: Missing) -> Result<(), OpenError> {
+    let place = || connector.url.to_string();
+    let failed = |reason: String| OpenError::Database { url: place(), reason };
     let live = connector.connect().await.map_err(failed)?;
     check_server(&live).await.map_err(failed)?;
     let found = version(&live).await.map_err(|e| failed(describe(&e)))?;
-    let found = match found {
-        Some(KNOWN) => KNOWN,
-        _ => migrate(&live).await.map_err(failed)?,
+    let found = match (found, missing) {
+        (Some(found @ KNOWN..), _) => found,
+        (Some(_) | None, Missing::IsMade) => migrate(&live).await.map_err(failed)?,
+        (Some(older), Missing::IsAnError) => {
+            return Err(failed(format!("it has schema {older}: start the server of this version first")));
+        }
+        (None, Missing::IsAnError) => {
+            return Err(failed("it has no journal: a server makes one when it first starts".into()));
+        }
     };
     if found > KNOWN {
         return Err(OpenError::Newer { path: place(), found: found.into(), supported: KNOWN.into() });
@@ -290,7 +308,7 @@ pub(super) async fn open(connector: &Connector) -> Result<(), OpenError> {
 }
 
 /// Refuses a server that is too old, or may lose what it has confirmed.
-async fn check_server(live: &Live) -> Result<(), String> {
+pub(super) async fn check_server(live: &Live) -> Result<(), String> {
     let ask = "SELECT current_setting('server_version_num')::integer, current_setting('fsync') = 'on',
                       current_setting('full_page_writes') = 'on', current_setting('server_encoding'),
                       current_setting('server_version')";
@@ -317,7 +335,7 @@ async fn check_server(live: &Live) -> Result<(), String> {
 }
 
 /// The version of the schema. `None`: there is none yet.
-async fn version(live: &Live) -> Result<Option<i32>, tokio_postgres::Error> {
+pub(super) async fn version(live: &Live) -> Result<Option<i32>, tokio_postgres::Error> {
     match live.client.query_one("SELECT schema FROM meta", &[]).await {
         Ok(row) => Ok(Some(row.get(0))),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),

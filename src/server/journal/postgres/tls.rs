@@ -9,18 +9,20 @@ use rustls::{
 use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::Tls;
+use crate::config::DatabaseTls;
 
 /// What connections are encrypted with. Without TLS it is made and not used.
-pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, String> {
+pub(super) fn connector(tls: &DatabaseTls) -> Result<MakeRustlsConnect, String> {
     let config = match tls {
         // No root is needed, and a bare system has none.
-        Tls::Off => builder()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth(),
-        Tls::Verified { extra_roots: None } => builder()?
+        DatabaseTls::Off => {
+            builder()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        }
+        DatabaseTls::Verified { extra_roots: None } => builder()?
             .with_platform_verifier()
             .map_err(|e| format!("the root certificates of the system cannot be used: {e}"))?
             .with_no_client_auth(),
-        Tls::Verified { extra_roots: Some(file) } => {
+        DatabaseTls::Verified { extra_roots: Some(file) } => {
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
             let verifier = Verifier::new_with_extra_roots(roots(file)?, provider)
                 .map_err(|e| format!("{}: its certificates cannot be used: {e}", file.display()))?;

@@ -81,6 +81,10 @@ impl Wanted {
         self.any.load(Ordering::Relaxed) && !self.off.load(Ordering::Relaxed)
     }
 
+    pub(super) fn switch_off(&self) {
+        self.off.store(true, Ordering::Relaxed);
+    }
+
     pub(super) async fn look(&self, live: &Live) -> Result<(), Failure> {
         self.any.store(live.query_one(ANY, &[]).await?.try_get(0)?, Ordering::Relaxed);
         Ok(())
@@ -165,14 +169,6 @@ async fn settle(live: &Live, settled: &Settled) -> Result<(), Failure> {
         live.execute(FAILED, &[&webhook, &now, &clean(error), &pause_until, &disabled_at]).await?;
     }
     Ok(())
-}
-
-impl PostgresJournal {
-    /// For a server whose webhooks are switched off: no notices are made, whatever
-    /// subscriptions there are.
-    pub fn without_webhooks(&self) {
-        self.wanted.off.store(true, Ordering::Relaxed);
-    }
 }
 
 #[async_trait]

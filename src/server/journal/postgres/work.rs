@@ -39,7 +39,7 @@ pub(super) async fn work(live: Arc<Live>, now: Timestamp, parked: u32) -> Result
     Ok(Work {
         counts: read::counts(Arc::clone(&live), now).await?,
         due: due(&live, now).await?,
-        parked: parking::list(Arc::clone(&live), parked).await?,
+        parked: parking::list(&live, parked).await?,
         approvals_oldest: approval.map(|row| row.try_get(0)).transpose()?.map(Timestamp::from_micros),
         backlogs: backlogs(&live).await?,
         workers: workers(&live).await?,

@@ -1,12 +1,15 @@
 //! The registered workers, in the table `owners`: registration, heartbeats, and the
-//! claims of the others, which are freed. (`hands` has their fence rows: see `writer`.)
+//! claims and duties of the others, which are free then. (`hands` has their fence rows:
+//! see `writer`.)
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::PostgresJournal;
+use super::{PostgresJournal, link::Live};
 use crate::{
     journal::{
-        Heartbeats, JournalError, Workers,
+        Duty, Heartbeats, JournalError, Workers,
         rows::{integer, natural},
     },
     time::Timestamp,
@@ -42,6 +45,22 @@ const DEAD: &str = "SELECT DISTINCT wake_owner FROM node_runs
 const FREE: &str = "UPDATE node_runs SET wake_owner = NULL, wake_at = $2, version = version + 1
     WHERE node_run_id IN (SELECT node_run_id FROM node_runs WHERE wake_owner = ANY($1)
                           ORDER BY node_run_id LIMIT $3 FOR UPDATE SKIP LOCKED)";
+
+const IS_REGISTERED: &str = "SELECT EXISTS (SELECT 1 FROM owners WHERE owner_id = $1)";
+
+/// Who has a duty, if that worker is alive.
+const HOLDER: &str = "SELECT owner_id FROM duties JOIN owners USING (owner_id) WHERE duty = $1";
+
+const MAKE_DUTY: &str = "INSERT INTO duties (duty, owner_id) VALUES ($1, '') ON CONFLICT DO NOTHING";
+
+/// Those that want a duty at the same time come one after the other, and each sees what
+/// the one before has done: so this is a statement of its own.
+const LOCK_DUTY: &str = "SELECT 1 FROM duties WHERE duty = $1 FOR UPDATE";
+
+const TAKE_DUTY: &str = "UPDATE duties SET owner_id = $2
+    WHERE duty = $1 AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.owner_id = duties.owner_id)";
+
+const LOSE_DUTIES: &str = "UPDATE duties SET owner_id = '' WHERE owner_id = $1";
 
 #[async_trait]
 impl Workers for PostgresJournal {
@@ -114,6 +133,37 @@ impl Workers for PostgresJournal {
         if dead.is_empty() { Ok(0) } else { self.free(dead, now).await }
     }
 
+    async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {
+        let (duty, id) = (duty.as_str(), worker.to_string());
+        let me = &id;
+        let is_held_by_another = |live: Arc<Live>| async move {
+            if !live.query_one(IS_REGISTERED, &[me]).await?.try_get(0)? {
+                return Err(JournalError::Fenced);
+            }
+            let holder = live.query_opt(HOLDER, &[&duty]).await?;
+            let holder: Option<String> = holder.map(|row| row.try_get(0)).transpose()?;
+            Ok(holder.is_some_and(|holder| holder != *me))
+        };
+        if self.readers.read(is_held_by_another).await? {
+            return Ok(false);
+        }
+        self.writers
+            .own(move |live| {
+                let id = id.clone();
+                async move {
+                    if !live.query_one(IS_REGISTERED, &[&id]).await?.try_get(0)? {
+                        return Err(JournalError::Fenced.into());
+                    }
+                    live.execute(MAKE_DUTY, &[&duty]).await?;
+                    live.query(LOCK_DUTY, &[&duty]).await?;
+                    live.execute(TAKE_DUTY, &[&duty, &id]).await?;
+                    let holder = live.query_opt(HOLDER, &[&duty]).await?;
+                    Ok(holder.map(|row| row.try_get::<_, String>(0)).transpose()?.as_deref() == Some(&id))
+                }
+            })
+            .await
+    }
+
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {
         self.free(vec![worker.to_string()], now).await?;
         let worker = worker.to_string();
@@ -122,6 +172,7 @@ impl Workers for PostgresJournal {
                 let worker = worker.clone();
                 async move {
                     live.execute(UNREGISTER, &[&worker]).await?;
+                    live.execute(LOSE_DUTIES, &[&worker]).await?;
                     live.execute(LOSE_HANDS, &[&worker]).await?;
                     Ok(())
                 }

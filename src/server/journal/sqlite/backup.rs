@@ -13,10 +13,10 @@ use std::{
 };
 
 use super::{
-    contents::{Contents, View},
+    contents::View,
     schema::{self, At},
 };
-use crate::journal::OpenError;
+use crate::journal::{Contents, OpenError};
 
 /// Copies the journal to `target`, which must not exist. Returns the contents of
 /// the copy and its size in bytes.

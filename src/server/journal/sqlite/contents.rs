@@ -2,7 +2,7 @@
 //! `backup` and `check`.
 
 use std::{
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use super::{
     migrations::AUDIT_TRAIL_SINCE,
     schema::{self, At},
 };
-use crate::journal::OpenError;
+use crate::journal::{Contents, OpenError};
 
 /// A journal that is only read. Everything is seen as of one moment, whatever is
 /// committed meanwhile. Until this is dropped, the server's write-ahead log can
@@ -21,16 +21,6 @@ pub(super) struct View {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) schema: i64,
-}
-
-/// Counts of a journal of any schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents {
-    pub runs_live: i64,
-    pub runs_over: i64,
-    pub node_runs: i64,
-    pub events: i64,
-    pub audit_records: i64,
 }
 
 impl View {
@@ -71,16 +61,5 @@ impl View {
                 AUDIT_TRAIL_SINCE.. => count("SELECT count(*) FROM audit_trail")?,
             },
         })
-    }
-}
-
-impl fmt::Display for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs_live, runs_over, node_runs, events, audit_records } = self;
-        write!(
-            f,
-            "{runs_live} live and {runs_over} finished runs, {node_runs} node runs, {events} events, \
-             {audit_records} audit records"
-        )
     }
 }

@@ -23,27 +23,13 @@ use super::{
     schema::{self, At},
     secrets,
 };
-use crate::{journal::OpenError, record::AuditRecord, time::Timestamp};
+use crate::{
+    journal::{LiveWork, OpenError, SecretChange},
+    time::Timestamp,
+};
 
 /// How long the command waits for other writers.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
-
-/// What is live while a secret is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveWork {
-    /// The last deadline of the runs that are live, and so of all of their node runs.
-    pub last_deadline: Option<Timestamp>,
-    /// Composite node runs that are at their executor.
-    pub composites: u64,
-}
-
-/// A secret that changes.
-pub struct SecretChange<T> {
-    pub value: Vec<u8>,
-    /// The record of it.
-    pub audit: AuditRecord,
-    pub outcome: T,
-}
 
 /// Replaces a secret by what `change` makes of it, durably. The journal must have the
 /// schema of this program: a server of an earlier one might not understand the change.

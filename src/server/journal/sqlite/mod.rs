@@ -98,6 +98,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use async_trait::async_trait;
 use slog::{Logger, info};
 use tokio::sync::Semaphore;
 
@@ -114,16 +115,15 @@ use self::{
 pub use self::{
     audit::AuditReader,
     backup::backup,
-    check::{Problems, Report, check},
+    check::check,
     compact::{Compacted, compact},
-    contents::Contents,
     export::{ExportError, export},
-    keys::{LiveWork, SecretChange, secret_change},
+    keys::secret_change,
     look::{Look, look},
     schema::{folder_exists, private},
 };
 use super::{
-    Figures, JournalError, OpenError, Owing, WithoutStores,
+    Backend, Figures, JournalError, OpenError, Owing, WithoutStores,
     rows::{self, encoding},
 };
 use crate::{runtime::tasks::Fatal, types::WorkerId};
@@ -216,16 +216,15 @@ impl SqliteJournal {
             _lock: Some(opened.lock),
         })
     }
+}
 
-    /// For a server with JARVIS stores: the journal records that it owes them
-    /// every change.
-    pub async fn with_stores(&self) -> Result<(), JournalError> {
+#[async_trait]
+impl Backend for SqliteJournal {
+    async fn with_stores(&self) -> Result<(), JournalError> {
         self.writes.run(debts::record).await
     }
 
-    /// For a server without JARVIS stores: what happens to entries that they are
-    /// owed.
-    pub async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
+    async fn without_stores(&mut self, then: WithoutStores) -> Result<Owing, OpenError> {
         let path = || self.path.display().to_string();
         let failed = |e: JournalError| OpenError::Io { path: path(), reason: e.to_string() };
         let Some(entries) = self.reads.aside(debts::entries).await.map_err(failed)? else {
@@ -244,14 +243,15 @@ impl SqliteJournal {
         }
     }
 
-    /// Declared when a thread of the journal has ended unexpectedly: nothing can
-    /// be written from then on, and the process has to be restarted.
-    pub fn fatal(&self) -> &Fatal {
+    fn without_webhooks(&self) {
+        self.wanted.switch_off();
+    }
+
+    fn fatal(&self) -> &Fatal {
         &self.fatal
     }
 
-    /// What its threads have done so far.
-    pub fn figures(&self) -> &Arc<Figures> {
+    fn figures(&self) -> &Arc<Figures> {
         &self.figures
     }
 }

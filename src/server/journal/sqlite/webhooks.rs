@@ -216,12 +216,6 @@ fn settle(connection: &Connection, settled: &Settled) -> Result<(), JournalError
 }
 
 impl SqliteJournal {
-    /// For a server whose webhooks are switched off: no notices are made, whatever
-    /// subscriptions there are.
-    pub fn without_webhooks(&self) {
-        self.wanted.switch_off();
-    }
-
     /// Executes a change of subscriptions, after which notices may be wanted or not.
     async fn change_webhooks<T: Send + 'static>(
         &self,

@@ -74,7 +74,16 @@ pub(super) const LAYERS: &[Layer] = &[
     // it, when asked to.
     Layer {
         module: "journal",
-        may: &["evidence", "invariants", "record", "runtime::tasks", "time", "types"],
+        may: &[
+            "config::DatabaseTls",
+            "config::DatabaseUrl",
+            "evidence",
+            "invariants",
+            "record",
+            "runtime::tasks",
+            "time",
+            "types",
+        ],
     },
     Layer { module: "config", may: &["time", "types"] },
     Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },

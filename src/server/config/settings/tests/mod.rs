@@ -7,7 +7,7 @@ mod transport;
 mod values;
 mod warnings;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use slog::Level;
 
@@ -63,7 +63,10 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((settings.listen.host.as_str(), settings.listen.port), ("127.0.0.1", 8081));
     assert!(!settings.reload);
     assert_eq!((settings.log.level, settings.log.format), (Level::Info, LogFormat::Text));
-    assert_eq!(settings.journal.path, Path::new("./jarvis-run-coordinator.db"));
+    assert_eq!(
+        settings.journal.place,
+        crate::config::JournalPlace::File("./jarvis-run-coordinator.db".into())
+    );
     assert_eq!(settings.journal.max_bytes, None);
     assert_eq!((settings.stores, settings.offload_outputs_bytes), (None, None));
     for service in [&settings.node_registry, &settings.pdp, &settings.selection] {
@@ -100,7 +103,7 @@ fn flags_override_variables() {
     let settings = Settings::from_vars(&vars, &flags).expect("usable");
     assert_eq!((settings.listen.host.as_str(), settings.listen.port), ("0.0.0.0", 9000));
     assert!(settings.reload);
-    assert_eq!(settings.journal.path, Path::new("/data/flag.db"));
+    assert_eq!(settings.journal.place, crate::config::JournalPlace::File("/data/flag.db".into()));
     let level = |flags: &Flags| {
         let settings = Settings::from_vars(&vars, flags).expect("usable");
         let shown = settings.in_effect.iter().find(|shown| shown.name == "LOG_LEVEL").expect("listed");

@@ -1,11 +1,12 @@
 //! Values: how they are parsed, and the errors for invalid ones.
 
-use std::path::Path;
-
 use slog::Level;
 
 use super::{EMBEDDED, FULL, STORES, error, settings};
-use crate::config::{settings::Settings, value::LogFormat};
+use crate::config::{
+    settings::Settings,
+    value::{JournalPlace, LogFormat},
+};
 
 #[test]
 fn other_variables_are_parsed() {
@@ -16,7 +17,9 @@ fn other_variables_are_parsed() {
         ("LOG_LEVEL", "warning", |s| s.log.level == Level::Warning),
         ("LOG_LEVEL", "Critical", |s| s.log.level == Level::Critical),
         ("JARVIS_RUN_COORDINATOR_LOG_FORMAT", "JSON", |s| s.log.format == LogFormat::Json),
-        ("JARVIS_RUN_COORDINATOR_JOURNAL", "/data/j.db", |s| s.journal.path == Path::new("/data/j.db")),
+        ("JARVIS_RUN_COORDINATOR_JOURNAL", "/data/j.db", |s| {
+            s.journal.place == JournalPlace::File("/data/j.db".into())
+        }),
         ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", "2G", |s| s.journal.max_bytes == Some(2 << 30)),
         ("JARVIS_RUN_COORDINATOR_MAX_BODY_BYTES", "512k", |s| s.limits.body_bytes == 512 << 10),
         ("JARVIS_RUN_COORDINATOR_OFFLOAD_OUTPUTS_BYTES", "64k", |s| s.offload_outputs_bytes == Some(65_536)),

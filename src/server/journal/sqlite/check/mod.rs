@@ -6,8 +6,8 @@
 //!                                └─▶ audit records decode
 //! ```
 //!
-//! - `run`: one run at a time, so that memory does not grow with their number. The
-//!   invariants are those of [`invariants`](crate::invariants).
+//! - `run`: the rows of one run at a time, so that memory does not grow with their number.
+//!   What they must satisfy is in [`journal::check`](crate::journal).
 
 mod run;
 
@@ -15,49 +15,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{
-    audit,
-    contents::{Contents, View},
-    migrations::KNOWN,
-    parking,
-    rows::RunRow,
-};
-use crate::journal::{AuditFilter, AuditId, JournalError, OpenError, Parked};
-
-/// The maximum of problems that are described; further ones are only counted.
-const PROBLEMS_MAX: usize = 100;
+use super::{audit, contents::View, migrations::KNOWN, parking, rows::RunRow};
+use crate::journal::{AuditFilter, AuditId, JournalError, OpenError, Problems, Report};
 
 /// Records of the audit trail that are read at once.
 const AUDIT_PAGE: u32 = 1024;
-
-/// The result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    pub schema: i64,
-    pub contents: Contents,
-    pub outbox: i64,
-    /// The parked items, and how often each was parked. They are not problems of the
-    /// journal.
-    pub parked: Vec<(Parked, u32)>,
-    pub problems: Problems,
-}
-
-/// The problems that were found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems {
-    /// Descriptions of the first ones.
-    pub words: Vec<String>,
-    pub count: usize,
-}
-
-impl Problems {
-    fn add(&mut self, what: String) {
-        self.count += 1;
-        if self.words.len() < PROBLEMS_MAX {
-            self.words.push(what);
-        }
-    }
-}
 
 /// Checks everything. An error means that the check could not be carried out.
 pub fn check(path: &Path) -> Result<Report, OpenError> {

@@ -44,7 +44,7 @@ use super::{
     webhooks::Wanted,
 };
 use crate::{
-    journal::{JournalError, OpenError},
+    journal::{JournalError, OpenError, Problems},
     runtime::tasks::Fatal,
     types::NodeRunId,
 };
@@ -147,7 +147,7 @@ impl MemoryJournal {
     }
 
     /// The problems that `journal check` would find.
-    pub fn check(&self) -> check::Problems {
+    pub fn check(&self) -> Problems {
         self.shared.with(check::check_records)
     }
 

@@ -21,7 +21,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use rusqlite::{Connection, types::Value};
 
 use super::super::{
-    check::{Problems, check},
+    check::check,
     tests::{Directory, open, raw, try_open},
 };
 use crate::{
@@ -163,7 +163,7 @@ async fn journals_of_every_schema_migrate_with_all_content() {
         assert_eq!(everything(&path, schema), before, "schema {schema}");
         assert_eq!(shape(&path), shape(&new), "schema {schema}");
         let report = check(&path).expect("it can be checked");
-        assert_eq!(report.problems, Problems::default(), "schema {schema}");
+        assert_eq!(report.problems, crate::journal::Problems::default(), "schema {schema}");
         // The time of the last write is that of the newest event.
         let times = rows(&raw(&path), "runs", "run_id, changed_at");
         let events = rows(&raw(&path), "events", "run_id, seq, body");

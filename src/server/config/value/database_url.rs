@@ -1,4 +1,4 @@
-//! Where the database is: the URL of the journal.
+//! The URL of a database that is a journal.
 //!
 //! ```text
 //!   postgres://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?PARAMETER=VALUE&…]
@@ -36,7 +36,7 @@ const PROBES: u32 = 3;
 
 /// Whether, and how, a connection is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tls {
+pub enum DatabaseTls {
     Off,
     /// The certificate of the server is verified, and its name.
     Verified {
@@ -46,13 +46,13 @@ pub(super) enum Tls {
 
 /// The database of a journal. It is shown without its password.
 #[derive(Clone)]
-pub struct Address {
-    pub(super) config: Config,
-    pub(super) tls: Tls,
+pub struct DatabaseUrl {
+    config: Config,
+    tls: DatabaseTls,
     shown: String,
 }
 
-impl Address {
+impl DatabaseUrl {
     /// Whether a text is the URL of a database, and not the path of a file.
     pub fn is_url(text: &str) -> bool {
         text.starts_with("postgres://") || text.starts_with("postgresql://")
@@ -87,16 +87,16 @@ impl Address {
             return Err("it names no database".into());
         }
         let tls = match mode.as_deref() {
-            None if is_local(&config) => Tls::Off,
-            None | Some("verify-full" | "require") => Tls::Verified { extra_roots },
-            Some("disable") => Tls::Off,
+            None if is_local(&config) => DatabaseTls::Off,
+            None | Some("verify-full" | "require") => DatabaseTls::Verified { extra_roots },
+            Some("disable") => DatabaseTls::Off,
             Some(other) => {
                 return Err(format!("sslmode={other} is not supported: use verify-full, or disable"));
             }
         };
         config.ssl_mode(match tls {
-            Tls::Off => tokio_postgres::config::SslMode::Disable,
-            Tls::Verified { .. } => tokio_postgres::config::SslMode::Require,
+            DatabaseTls::Off => tokio_postgres::config::SslMode::Disable,
+            DatabaseTls::Verified { .. } => tokio_postgres::config::SslMode::Require,
         });
         config
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
@@ -111,6 +111,15 @@ impl Address {
         }
         let shown = shown(&config);
         Ok(Self { config, tls, shown })
+    }
+
+    /// How the client connects.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn tls(&self) -> &DatabaseTls {
+        &self.tls
     }
 
     /// Whether the URL has a password, which a list of processes would show.
@@ -163,60 +172,60 @@ fn shown(config: &Config) -> String {
     format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl PartialEq for Address {
+impl PartialEq for DatabaseUrl {
     fn eq(&self, other: &Self) -> bool {
         self.config == other.config && self.tls == other.tls
     }
 }
 
-impl Eq for Address {}
+impl Eq for DatabaseUrl {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tls(url: &str) -> Tls {
-        Address::parse(url).unwrap().tls
+    fn tls(url: &str) -> DatabaseTls {
+        DatabaseUrl::parse(url).unwrap().tls
     }
 
     #[test]
     fn no_password_is_shown() {
         let address =
-            Address::parse("postgres://jarvis:hunter2@db1:5433,db2:5434/runs?sslmode=disable").unwrap();
+            DatabaseUrl::parse("postgres://jarvis:hunter2@db1:5433,db2:5434/runs?sslmode=disable").unwrap();
         assert_eq!(address.to_string(), "postgres://jarvis@db1:5433,db2:5434/runs");
         assert_eq!(format!("{address:?}"), address.to_string());
         assert!(address.has_password());
         for url in ["postgres://jarvis:hunter2@db1:nine/runs", "postgres://jarvis:hunter2@db1/runs?hunter2=1"]
         {
-            let error = Address::parse(url).unwrap_err();
+            let error = DatabaseUrl::parse(url).unwrap_err();
             assert!(!error.contains("jarvis:hunter2"), "{error}");
         }
     }
 
     #[test]
     fn a_remote_connection_is_encrypted_and_verified_unless_that_is_disabled() {
-        let verified = Tls::Verified { extra_roots: None };
+        let verified = DatabaseTls::Verified { extra_roots: None };
         assert_eq!(tls("postgres://u@db/runs"), verified);
         assert_eq!(tls("postgres://u@db/runs?sslmode=require"), verified);
         assert_eq!(tls("postgres://u@localhost/runs?sslmode=verify-full"), verified);
-        assert_eq!(tls("postgres://u@db/runs?sslmode=disable"), Tls::Off);
-        assert_eq!(tls("postgres://u@localhost,127.0.0.1,[::1]/runs"), Tls::Off);
-        assert_eq!(tls("postgres://u@%2Frun%2Fpostgresql/runs"), Tls::Off);
+        assert_eq!(tls("postgres://u@db/runs?sslmode=disable"), DatabaseTls::Off);
+        assert_eq!(tls("postgres://u@localhost,127.0.0.1,[::1]/runs"), DatabaseTls::Off);
+        assert_eq!(tls("postgres://u@%2Frun%2Fpostgresql/runs"), DatabaseTls::Off);
         assert_eq!(tls("postgres://u@localhost,db/runs"), verified);
         let with_root = tls("postgres://u@db/runs?sslrootcert=%2Fetc%2Fca.pem&connect_timeout=9");
-        assert_eq!(with_root, Tls::Verified { extra_roots: Some("/etc/ca.pem".into()) });
+        assert_eq!(with_root, DatabaseTls::Verified { extra_roots: Some("/etc/ca.pem".into()) });
     }
 
     #[test]
@@ -228,14 +237,14 @@ mod tests {
             ("postgres:///runs", "it names no host"),
             ("postgres://u@db/runs?colour=blue", "it is not a URL of PostgreSQL"),
         ] {
-            let error = Address::parse(url).unwrap_err();
+            let error = DatabaseUrl::parse(url).unwrap_err();
             assert!(error.contains(reason), "{url}: {error}");
         }
     }
 
     #[test]
     fn a_path_is_no_url() {
-        assert!(!Address::is_url("journal.db") && !Address::is_url("/var/postgres/journal"));
-        assert!(Address::is_url("postgres://h/d") && Address::is_url("postgresql://h/d"));
+        assert!(!DatabaseUrl::is_url("journal.db") && !DatabaseUrl::is_url("/var/postgres/journal"));
+        assert!(DatabaseUrl::is_url("postgres://h/d") && DatabaseUrl::is_url("postgresql://h/d"));
     }
 }
