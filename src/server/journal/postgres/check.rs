@@ -83,7 +83,7 @@ const ORPHANS: [(&str, &str); 10] = [
         "runs counted wrongly",
         "SELECT state FROM (
              SELECT coalesce(owner, '') AS owner, state, count(*) AS runs FROM runs WHERE terminal GROUP BY 1, 2
-             UNION ALL SELECT owner, state, -runs FROM run_counts) AS both
+             UNION ALL SELECT owner, state, -runs FROM run_counts) AS counted
          GROUP BY owner, state HAVING sum(runs) <> 0",
     ),
     (
