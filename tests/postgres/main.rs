@@ -1,6 +1,12 @@
 //! The journal on a real PostgreSQL. `cargo xtask postgres` finds one and runs these.
 //!
-//! All tests share a server. Each has a schema of its own.
+//! - `conformance`: what every journal promises, and what one that is shared does.
+//! - `order`: that nothing relies on the order of sequences.
+//! - `outages`: lost connections, a stopped and a frozen server, strangers' locks.
+//! - `opening`: databases that are refused, and why; TLS.
 
 mod conformance;
+mod opening;
+mod order;
+mod outages;
 mod world;

@@ -1,4 +1,5 @@
-//! The server that all tests share, and an empty journal for each.
+//! The server that most tests share, and an empty journal for each; and servers that
+//! one test has for itself.
 
 use std::sync::{
     LazyLock,
@@ -7,32 +8,45 @@ use std::sync::{
 
 use jarvis_run_coordinator::{
     config::DatabaseUrl,
-    journal::postgres::{PostgresJournal, PostgresOptions},
+    journal::{
+        OpenError,
+        postgres::{PostgresJournal, PostgresOptions},
+    },
 };
 use private_postgres::{Programs, Server};
 use slog::{Discard, Logger, o};
+use tokio_postgres::{Client, NoTls};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+/// The database of each server.
+const DATABASE: &str = "postgres";
+
+static SERVER: LazyLock<Server> =
+    LazyLock::new(|| server(&["max_connections = 800", "shared_buffers = '64MB'"]));
+
+/// A server of its own.
+pub(crate) fn server(settings: &[&str]) -> Server {
     let programs = Programs::find().expect("PostgreSQL; see `cargo xtask postgres`");
-    // Two hundred journals at the same time; their durability is not what is tested.
-    let settings = ["max_connections = 800", "shared_buffers = '64MB'", "synchronous_commit = on"];
-    Server::start(&programs, &settings).expect("a server")
-});
+    Server::start(&programs, settings).expect("a server")
+}
+
+pub(crate) fn url_of(server: &Server) -> String {
+    server.url(DATABASE)
+}
 
 /// The URL of a new, empty schema.
 pub(crate) async fn schema() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    execute(&SERVER.url("postgres"), &format!("CREATE SCHEMA {name}")).await;
-    format!("{}?options=-c%20search_path%3D{name}", SERVER.url("postgres"))
+    let client = raw(&url_of(&SERVER)).await;
+    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("executed");
+    format!("{}?options=-c%20search_path%3D{name}", url_of(&SERVER))
 }
 
-pub(crate) async fn execute(url: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("connected");
-    let driver = tokio::spawn(connection);
-    client.batch_execute(sql).await.expect("executed");
-    drop(client);
-    driver.await.expect("ended").expect("closed");
+/// A connection of a stranger.
+pub(crate) async fn raw(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connected");
+    tokio::spawn(connection);
+    client
 }
 
 pub(crate) fn log() -> Logger {
@@ -45,5 +59,17 @@ pub(crate) fn options(url: &str) -> PostgresOptions {
 }
 
 pub(crate) async fn open(url: &str) -> PostgresJournal {
-    PostgresJournal::open(options(url), log()).await.expect("opened")
+    try_open(url).await.expect("opened")
+}
+
+pub(crate) async fn try_open(url: &str) -> Result<PostgresJournal, OpenError> {
+    PostgresJournal::open(options(url), log()).await
+}
+
+/// Why it was not opened, as operators read it.
+pub(crate) async fn refused(url: &str) -> String {
+    match try_open(url).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error.to_string(),
+    }
 }

