@@ -5,6 +5,8 @@
 //!   cargo bench --bench load            each number of clients for 8 seconds
 //!   cargo bench --bench load -- 5       each for 5 seconds
 //!   cargo bench --bench load -- traces  the same, with all runs traced to a collector
+//!   cargo bench --bench load -- postgres             on a private PostgreSQL
+//!   cargo bench --bench load -- postgres replicas=3  the clients share three coordinators
 //! ```
 //!
 //! The speed of disks and machines varies by an order of magnitude, so the rate of
@@ -31,15 +33,18 @@ use http::Response;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
-use self::process::{Coordinator, executor::fast_executor};
+use self::process::{Coordinator, database::Database, executor::fast_executor};
 
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(8);
-    let traced = std::env::args().any(|word| word == "traces");
+    let has = |wanted: &str| std::env::args().any(|word| word == wanted);
+    let replicas = std::env::args().find_map(|word| word.strip_prefix("replicas=")?.parse().ok());
+    let setting =
+        Setting { traced: has("traces"), postgres: has("postgres"), replicas: replicas.unwrap_or(1) };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(measure(Duration::from_secs(seconds), traced));
+    runtime.block_on(measure(Duration::from_secs(seconds), &setting));
 }
 
 /// A collector that takes everything.
@@ -56,7 +61,14 @@ async fn spans(_: RequestContext<()>, _: UntypedBody) -> Result<Response<Body>, 
     Ok(Response::new(Body::empty()))
 }
 
-async fn measure(each: Duration, traced: bool) {
+struct Setting {
+    traced: bool,
+    postgres: bool,
+    /// Coordinators, of which each client uses one.
+    replicas: usize,
+}
+
+async fn measure(each: Duration, &Setting { traced, postgres, replicas }: &Setting) {
     let executor = fast_executor();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
     let executor_url = format!("http://{}", executor.local_addr());
@@ -65,25 +77,36 @@ async fn measure(each: Duration, traced: bool) {
     let collector_url = collector.as_ref().map(|server| format!("http://{}", server.local_addr()));
     let mut vars = vec![("JARVIS_ATOMIC_EXECUTOR_URL", executor_url.as_str())];
     vars.extend(collector_url.as_deref().map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url)));
-    let coordinator = Coordinator::start(folder.path(), &vars);
+    let database = if postgres { Some(Database::start().await) } else { None };
+    let coordinators: Vec<Coordinator> = match &database {
+        Some(database) => {
+            (0..replicas).map(|_| Coordinator::on(&database.url(), folder.path(), &vars)).collect()
+        }
+        None => vec![Coordinator::start(folder.path(), &vars)],
+    };
     let http = reqwest::Client::new();
-    run_to_end(&http, &coordinator.url).await;
+    run_to_end(&http, &coordinators[0].url).await;
     println!(
         "cold start to the first run accepted and ended: {:.0} ms",
         started.elapsed().as_secs_f64() * 1e3
     );
-    println!("resident memory, idle: {:.1} MiB", coordinator.resident_mib());
+    println!("resident memory, idle: {:.1} MiB", coordinators[0].resident_mib());
     println!();
     println!("clients   runs/s   p50 ms   p99 ms   CPU ms/run   fdatasync/s   runs per fdatasync");
     for clients in CLIENTS {
         let fsyncs = fdatasync_rate(folder.path());
         let load = Arc::new(Load {
-            coordinator: coordinator.url.clone(),
+            coordinators: coordinators.iter().map(|coordinator| coordinator.url.clone()).collect(),
             http: http.clone(),
             done: AtomicU64::new(0),
         });
-        let (cpu, began) = (coordinator.cpu(), Instant::now());
-        let clients_at_work = (0..clients).map(|_| Arc::clone(&load).client(began + each));
+        let all_cpu = || coordinators.iter().map(Coordinator::cpu).sum::<Duration>();
+        let spent = match &database {
+            Some(database) => Some((database, database.spent().await)),
+            None => None,
+        };
+        let (cpu, began) = (all_cpu(), Instant::now());
+        let clients_at_work = (0..clients).map(|number| Arc::clone(&load).client(number, began + each));
         let mut times = futures::future::join_all(clients_at_work).await.concat();
         let elapsed = began.elapsed().as_secs_f64();
         times.sort();
@@ -94,27 +117,36 @@ async fn measure(each: Duration, traced: bool) {
             runs / elapsed,
             at(0.5),
             at(0.99),
-            (coordinator.cpu() - cpu).as_secs_f64() * 1e3 / runs,
+            (all_cpu() - cpu).as_secs_f64() * 1e3 / runs,
             runs / elapsed / fsyncs,
         );
+        if let Some((database, before)) = spent {
+            let now = database.spent().await;
+            println!(
+                "          of the database, each run: {:.3} ms CPU, {:.2} flushes, {:.1} KiB of log",
+                (now.cpu - before.cpu).as_secs_f64() * 1e3 / runs,
+                (now.flushes - before.flushes) / runs,
+                (now.wal_kib - before.wal_kib) / runs,
+            );
+        }
     }
     println!();
-    println!("resident memory, afterwards: {:.1} MiB", coordinator.resident_mib());
+    println!("resident memory, afterwards: {:.1} MiB", coordinators[0].resident_mib());
 }
 
 struct Load {
-    coordinator: String,
+    coordinators: Vec<String>,
     http: reqwest::Client,
     done: AtomicU64,
 }
 
 impl Load {
     /// Makes one run after the other until `until`; returns their times.
-    async fn client(self: Arc<Self>, until: Instant) -> Vec<Duration> {
+    async fn client(self: Arc<Self>, number: usize, until: Instant) -> Vec<Duration> {
         let mut times = Vec::new();
         while Instant::now() < until {
             let began = Instant::now();
-            run_to_end(&self.http, &self.coordinator).await;
+            run_to_end(&self.http, &self.coordinators[number % self.coordinators.len()]).await;
             times.push(began.elapsed());
             self.done.fetch_add(1, Ordering::Relaxed);
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use clap::Parser;
 use jarvis_run_coordinator::{
     cli::{Cli, Command},
-    config::{Flags, Settings, variables},
+    config::{Flags, JournalPlace, Settings, variables},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -79,10 +79,8 @@ fn kubernetes_configuration_is_accepted() {
     let settings = Settings::from_vars(&vars, &Flags::default()).expect("accepted");
     let mounts = container["volumeMounts"].as_array().expect("mounts");
     let journal = match &settings.journal.place {
-        jarvis_run_coordinator::config::JournalPlace::File(path) => {
-            path.parent().expect("in a folder").to_owned()
-        }
-        jarvis_run_coordinator::config::JournalPlace::Database(url) => panic!("{url} is no file"),
+        JournalPlace::File(path) => path.parent().expect("in a folder").to_owned(),
+        JournalPlace::Database(url) => panic!("{url} is no file"),
     };
     assert!(mounts.iter().any(|mount| Path::new(&text(&mount["mountPath"])) == journal), "{journal:?}");
 }
@@ -125,4 +123,57 @@ fn kubernetes_deployment_is_one_server_that_drains() {
     }
     let claim = &pod["volumes"][0]["persistentVolumeClaim"]["claimName"];
     assert_eq!(claim, &manifests("journal")[0]["metadata"]["name"]);
+}
+
+/// The documents of a file of compose.
+fn compose(name: &str) -> Value {
+    serde_yaml_ng::from_str(&file(name)).expect("YAML")
+}
+
+#[test]
+fn replicas_share_a_database_and_are_replaced_one_by_one() {
+    let deployment = manifests("replicas/deployment").remove(0);
+    let spec = &deployment["spec"];
+    assert_eq!(
+        (spec["replicas"].as_u64(), spec["strategy"]["type"].as_str()),
+        (Some(3), Some("RollingUpdate"))
+    );
+    let pod = &spec["template"]["spec"];
+    let grace = Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().expect("seconds"));
+    assert!(grace > shutdown_timeout(), "time to drain");
+    let labels = &spec["template"]["metadata"]["labels"];
+    let rarely_interrupted = &manifests("replicas/disruption")[0]["spec"];
+    assert_eq!(rarely_interrupted["maxUnavailable"], 1);
+    for (key, value) in rarely_interrupted["selector"]["matchLabels"].as_object().expect("a selector") {
+        assert_eq!(&labels[key], value, "{key}");
+    }
+    let data = manifests("replicas/configuration").remove(0)["data"].clone();
+    for name in data.as_object().expect("variables").keys() {
+        assert!(variables::is_known(name), "{name}");
+    }
+    let place = JournalPlace::parse(&text(&data["JARVIS_RUN_COORDINATOR_JOURNAL"])).expect("a URL");
+    assert!(matches!(place, JournalPlace::Database(_)), "{place}");
+}
+
+#[test]
+fn compose_file_has_replicas_that_the_balancer_knows() {
+    let services = compose("replicas/compose.yaml")["services"].clone();
+    let balancer = file("replicas/haproxy.cfg");
+    let replicas: Vec<&String> =
+        services.as_object().expect("services").keys().filter(|name| name.starts_with("replica-")).collect();
+    assert_eq!(replicas.len(), 3);
+    for replica in replicas {
+        assert!(balancer.contains(&format!("server {replica} {replica}:8081")), "{replica}");
+        let environment = services[replica]["environment"].as_object().expect("variables");
+        for name in environment.keys() {
+            assert!(variables::is_known(name), "{name}");
+        }
+        let vars: BTreeMap<String, String> =
+            environment.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let settings = Settings::from_vars(&vars, &Flags::default()).expect("accepted");
+        assert!(matches!(settings.journal.place, JournalPlace::Database(_)), "{}", settings.journal.place);
+        let arguments: Vec<String> =
+            services[replica]["command"].as_array().expect("arguments").iter().map(text).collect();
+        assert_eq!(Cli::try_parse_from(&arguments).expect("understood").flags().port, Some(8081));
+    }
 }

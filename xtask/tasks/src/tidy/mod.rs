@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  tracked files ──▶ Source ─┬─▶ text      size, documentation, paths, unfinished work
+//!                            ├─▶ commit_path  statements that make commits wait
 //!                            ├─▶ words     banned words, names of tests
 //!                            ├─▶ proofs    tests that documents name
 //!                            ├─▶ references  sections, decisions, links, quotes
@@ -13,6 +14,7 @@
 //! ```
 
 mod circles;
+mod commit_path;
 mod imports;
 mod layers;
 mod modules;
@@ -74,6 +76,7 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
         text::check(source, &mut report);
         references::check(source, &targets, &mut report);
         words::check(source, &mut report);
+        commit_path::check(source, &mut report);
         if source.path.ends_with(".md") {
             proofs::check(source, sources, &mut report);
             summary::check(source, sources, &mut report);
