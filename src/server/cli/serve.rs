@@ -17,6 +17,7 @@ use slog::{Logger, crit, info, warn};
 use super::{
     exit::{Exit, Failure},
     reload::{Program, Watch},
+    service_manager,
     signals::Signals,
 };
 use crate::{
@@ -68,6 +69,7 @@ async fn run(settings: &Settings, watch: Option<&Watch>, log: &Logger) -> Result
     let server = Server::start(settings, Surroundings::default(), log)
         .await
         .map_err(|error| not_started(&error, settings))?;
+    service_manager::ready(&server, log);
     let file_changed = async {
         match watch {
             Some(watch) => watch.changed(&SystemClock).await,
@@ -88,6 +90,7 @@ async fn run(settings: &Settings, watch: Option<&Watch>, log: &Logger) -> Result
             StopReason::Broken(reason)
         }
     };
+    service_manager::stopping(log);
     // A second signal ends the process at once. Whatever is cut off then is in
     // the journal.
     let second_signal = tokio::select! {
