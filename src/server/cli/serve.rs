@@ -90,7 +90,10 @@ async fn run(settings: &Settings, watch: Option<&Watch>, log: &Logger) -> Result
             StopReason::Broken(reason)
         }
     };
-    service_manager::stopping(log);
+    // With another program it goes on: for the service manager that is no stop.
+    if !matches!(reason, StopReason::FileChanged) {
+        service_manager::stopping(log);
+    }
     // A second signal ends the process at once. Whatever is cut off then is in
     // the journal.
     let second_signal = tokio::select! {

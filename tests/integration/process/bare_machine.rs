@@ -84,6 +84,20 @@ async fn no_signs_of_life_unless_they_are_wanted() {
 }
 
 #[tokio::test]
+async fn restart_with_another_program_is_no_stop() {
+    let (manager, program) = Manager::of(Program::server());
+    program.write(".env", "");
+    let program = program.with_arguments(&["--port", "0", "--reload"]);
+    let process = program.start().await;
+    assert!(manager.next().starts_with("READY=1\n"));
+    program.write(".env", "JARVIS_RUN_COORDINATOR_LOG_RUNS=false\n");
+    let process = process.listening_again(2).await;
+    assert!(manager.next().starts_with("READY=1\n"));
+    process.terminate().await;
+    assert!(manager.next().starts_with("STOPPING=1\n"));
+}
+
+#[tokio::test]
 async fn service_manager_that_is_gone_stops_nothing() {
     let program = Program::server().var("NOTIFY_SOCKET", "/nowhere/notify.socket");
     let process = program.start().await;
