@@ -28,7 +28,7 @@ def party(node):
     guests = node.inputs["guests"]
     children = [child("atomic.greet", f"greet-{guest}", name=guest) for guest in guests]
     children.append(child("atomic.roll", "roll", sides=len(guests)))
-    *greetings, rolled = node.create_and_wait(children)
+    *greetings, rolled = succeeded(node.create_and_wait(children))
     washes = guests[rolled["outputs"]["number"] - 1]
     return {"greetings": [each["outputs"]["text"] for each in greetings], "washes_up": washes}
 
@@ -37,10 +37,19 @@ ATOMIC = {"atomic.greet": greet, "atomic.roll": roll}
 COMPOSITE = {"composite.party": party}
 
 
-def child(node_type, key, **inputs):
+def child(node_type, key, constraints=None, **inputs):
     """What a child is created from. The key makes the creation safe to repeat."""
-    return {"node_type_ref": {"node_type_id": node_type, "version": "1.0.0"}, "inputs": inputs,
+    spec = {"node_type_ref": {"node_type_id": node_type, "version": "1.0.0"}, "inputs": inputs,
             "idempotency_key": key}
+    return spec if constraints is None else {**spec, "constraints": constraints}
+
+
+def succeeded(nodes):
+    """The same nodes. One that has not succeeded ends the plan."""
+    for node in nodes:
+        if node["state"] != "succeeded":
+            raise RuntimeError(f"{node['node_run_id']} has {node['state']}")
+    return nodes
 
 
 def execute(request):
@@ -64,6 +73,11 @@ def begin(request):
     return {"accepted": True}
 
 
+def budgets_of(request):
+    """What this node run may spend: of steps, what is left of them."""
+    return (request.get("constraints") or {}).get("budgets") or {}
+
+
 def error(code, message):
     return {"code": code, "message": message}
 
@@ -73,6 +87,7 @@ class Node:
 
     def __init__(self, request):
         self.run, self.id, self.inputs = request["run_id"], request["node_run_id"], request["inputs"]
+        self.budgets = budgets_of(request)
         self.coordinator = request["coordinator_endpoint"].rstrip("/")
         # Only with this does the coordinator accept calls about the node run, once
         # callers need tokens.
@@ -107,9 +122,7 @@ class Node:
 
     def if_ended(self, node_run_id):
         node = self.call("GET", f"/v1/node-runs/{node_run_id}")
-        if node["state"] in ("failed", "canceled"):
-            raise RuntimeError(f"{node_run_id} has {node['state']}")
-        return node if node["state"] == "succeeded" else None
+        return node if node["state"] in ("succeeded", "failed", "canceled") else None
 
     def call(self, method, path, body=None):
         with self.open(method, path, body) as answer:
@@ -130,13 +143,15 @@ class Handler(BaseHTTPRequestHandler):
     what a cancelled node run answers later does not count."""
 
     protocol_version = "HTTP/1.1"
+    # As functions of the class, so that another example can replace them.
+    execute, begin = staticmethod(execute), staticmethod(begin)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.path == "/v1/atomic-node-runs:execute":
-            self.answer(200, execute(json.loads(body)))
+            self.answer(200, self.execute(json.loads(body)))
         elif self.path == "/v1/composite-node-runs:begin":
-            self.answer(200, begin(json.loads(body)))
+            self.answer(200, self.begin(json.loads(body)))
         elif self.path.endswith(":cancel"):
             self.answer(204)
         else:
@@ -157,9 +172,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-if __name__ == "__main__":
+def serve(handler):
     parser = argparse.ArgumentParser(description="An executor for the Run Coordinator.")
     parser.add_argument("--port", type=int, default=8082)
-    server = ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), handler)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve(Handler)

@@ -1,14 +1,16 @@
 //! The `demo` command of the real program.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
 };
 
 use serde_json::Value;
 
-use crate::support::soon;
+use crate::support::{process::PROMPT, soon};
 
 /// The command in an environment whose variables would break a server.
 fn demo(words: &[&str], temp: &Path) -> Command {
@@ -46,6 +48,9 @@ fn demo_shows_a_run_and_leaves_no_files() {
         "node_evaluated           lakeside   fail (over_budget): 420 of 300 CHF",
         "recovery_applied         lakeside   remap to old_mill: ten minutes from the station",
         "atomic_executed          summary    succeeded",
+        "policy_decided           booking    approval: require_approval (gate_require_approval)",
+        "policy_decided           booking    approval: allow (approval_granted)",
+        "node_evaluated           dinner     fail (budget_exceeded): max_cost",
         "run_completed            weekend    succeeded",
     ] {
         assert!(events.contains(event), "{event} in:\n{events}");
@@ -69,9 +74,18 @@ fn demo_shows_a_run_and_leaves_no_files() {
             ["✓", "lakeside", "succeeded"],
             ["✓", "old_mill", "succeeded"],
             ["✓", "summary", "succeeded"],
+            ["✓", "booking", "succeeded"],
+            ["✗", "dinner", "failed"],
         ]
     );
-    assert!(end.contains(" succeeded: 8 node runs, 52 events, "), "{end}");
+    assert!(end.contains(" succeeded: 10 node runs, 68 events, "), "{end}");
+    for shown in [
+        "  The node waits for the approval node_run_",
+        "  jarvis-run-coordinator approvals approve node_run_",
+        "300 of 300 CHF are spent",
+    ] {
+        assert!(end.contains(shown), "{shown} in:\n{end}");
+    }
     assert!(end.contains("demo --keep"), "{end}");
     assert_eq!(left_in(temp.path()), 0);
 }
@@ -110,8 +124,23 @@ async fn printed_commands_of_a_kept_demo_work() {
     let last: Value = serde_json::from_str(events.lines().last().expect("events")).expect("JSON");
     assert_eq!((&last["type"], &last["data"]["state"]), (&"run_completed".into(), &"failed".into()));
     assert_eq!(json("/v1/runs/nap-1:cancel")["state"], "canceled");
+    // What waits for the reader is explained by the command that the text names.
+    let (_, explain) = text.split_once("  jarvis-run-coordinator runs explain ").expect("a command");
+    let explain = explain.split_once("\n\n").expect("its end").0.split_whitespace();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
+    command.args(["runs", "explain"]).args(explain.filter(|word| *word != "\\")).env_clear();
+    let waits = soon("the booking", async {
+        loop {
+            let explained = command.output().expect("the program runs");
+            let explained = String::from_utf8(explained.stdout).expect("UTF-8");
+            if explained.contains("approvals approve") {
+                return explained;
+            }
+        }
+    });
+    assert!(waits.await.contains("The node waits for the approval"));
     assert_eq!(json("/readyz")["status"], "ok");
-    assert_eq!(answers.len(), 7);
+    assert_eq!(answers.len(), 8);
 
     // The example file works with the demo's server.
     let mut example = Command::new(env!("CARGO_BIN_EXE_jarvis-run-coordinator"));
@@ -143,7 +172,9 @@ fn interrupted_demo_ends_at_once_and_leaves_no_files() {
 /// A running demo. It is killed when dropped.
 struct RunningDemo {
     process: Child,
-    output: BufReader<ChildStdout>,
+    /// The lines of its output, which end with it. A thread reads them: a demo that says
+    /// nothing must fail its test, not hold it up.
+    lines: mpsc::Receiver<String>,
 }
 
 impl RunningDemo {
@@ -152,21 +183,36 @@ impl RunningDemo {
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
         let output = BufReader::new(process.stdout.take().expect("its output"));
-        Self { process, output }
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines() {
+                // The test may have ended.
+                let _sent = sender.send(line.expect("its output") + "\n");
+            }
+        });
+        Self { process, lines }
     }
 
     fn read_until(&mut self, end: &str) -> String {
         let mut text = String::new();
         while !text.contains(end) {
-            assert_ne!(self.output.read_line(&mut text).expect("its output"), 0, "{end} after:\n{text}");
+            match self.lines.recv_timeout(PROMPT) {
+                Ok(line) => text += &line,
+                Err(error) => panic!("{end}: {error} after:\n{text}"),
+            }
         }
         text
     }
 
     fn read_to_end(&mut self) -> String {
         let mut text = String::new();
-        self.output.read_to_string(&mut text).expect("its output");
-        text
+        loop {
+            match self.lines.recv_timeout(PROMPT) {
+                Ok(line) => text += &line,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return text,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end, after:\n{text}"),
+            }
+        }
     }
 
     fn terminate(&self) {

@@ -47,6 +47,8 @@ fn systemd_service_starts_the_server_and_waits_for_its_end() {
     assert!(matches!(server.chosen(), Command::Serve { .. }), "{started:?}");
     assert_eq!(server.flags().journal.as_deref(), Some("/var/lib/it/run-coordinator.db"));
     assert_eq!(the("KillSignal"), "SIGTERM", "the program drains on it");
+    // `service_manager` has what the program sends.
+    assert_eq!((the("Type").as_str(), the("WatchdogSec").as_str()), ("notify", "60"));
     let grace = Duration::from_secs(the("TimeoutStopSec").parse().expect("seconds"));
     assert!(grace > shutdown_timeout(), "time to drain");
     // The names that the credentials are given by are variables of the program.

@@ -11,7 +11,7 @@
 //! | traces | `traces` |
 //! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
 //! | transport, secrets | `transport`, `redaction` |
-//! | the program | `cli`, `client_commands`, `first_run`, `doctor`, `demo`, `example`, `container`, `deploy` |
+//! | the program | `cli`, `client_commands`, `first_run`, `doctor`, `demo`, `example`, `container`, `deploy`, `helm` |
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!({})` reads better without a borrow")]
@@ -45,6 +45,7 @@ mod first_run;
 mod gates;
 mod golden;
 mod hanging_executors;
+mod helm;
 mod hostile_services;
 mod idempotency;
 mod journal;

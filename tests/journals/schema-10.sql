@@ -210,7 +210,7 @@ INSERT INTO run_list VALUES(1795918194948622,'at-executor','running',NULL,'atomi
 INSERT INTO run_list VALUES(1795918195247708,'composite','running',NULL,'composite.plan','1.0.0','{"subject":"dev"}',NULL,'{"env":"test","run":"composite"}');
 INSERT INTO run_list VALUES(1795918195487702,'queued','running',NULL,'atomic.echo','1.0.0','{"subject":"dev"}',NULL,'{"env":"test","run":"queued"}');
 CREATE TABLE notices (
-        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        id          INTEGER PRIMARY KEY,
         at          INTEGER NOT NULL,
         body        TEXT NOT NULL
     ) STRICT;

@@ -11,14 +11,21 @@ use xtask_support::{
 
 use crate::support::{TestStack, completion_error};
 
+/// Starts a server among the examples on a free port; returns it and its URL.
+pub fn serve(example: &str, arguments: &[&str]) -> (Process, String) {
+    let venv = venv::ensure(&workspace::root()).expect("an environment");
+    let vars = [("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")];
+    let mut command = process::attended(&venv, &venv.python(), vars);
+    command.current_dir(workspace::root()).arg(format!("examples/{example}"));
+    command.args(arguments).args(["--port", "0"]);
+    let server = Process::start(example, command, None).expect("it starts");
+    let url = server.log().line("listening", |line| line.strip_prefix("listening on ").map(str::to_owned));
+    (server, url.expect("it listens"))
+}
+
 #[tokio::test]
 async fn example_executor_plans_executes_and_fails() {
-    let venv = venv::ensure(&workspace::root()).expect("an environment");
-    let mut command = process::attended(&venv, &venv.python(), [("PYTHONUNBUFFERED", "1")]);
-    command.arg(workspace::root().join("examples/executor.py")).args(["--port", "0"]);
-    let executor = Process::start("example executor", command, None).expect("it starts");
-    let url = executor.log().line("listening", |line| line.strip_prefix("listening on ").map(str::to_owned));
-    let url = url.expect("it listens");
+    let (_executor, url) = serve("executor.py", &[]);
     let t = TestStack::embedded_with(&[Part::Coordinator], |blueprint| {
         blueprint.with(Part::Coordinator, "JARVIS_ATOMIC_EXECUTOR_URL", &url).with(
             Part::Coordinator,

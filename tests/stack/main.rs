@@ -23,6 +23,7 @@ mod conformance;
 mod contract;
 mod crash;
 mod example_executor;
+mod examples;
 mod gateway;
 mod old_stores;
 mod openid;

@@ -13,7 +13,9 @@ use crate::{
     http_server::Running,
     runtime::tasks::TaskSet,
     time::Clock,
-    transport::{Certificate, CertificateStatus, Outbound, Reload, TlsError, load_inbound},
+    transport::{
+        Certificate, CertificateStatus, Outbound, Reload, TlsError, check_system_roots, load_inbound,
+    },
 };
 
 /// The certificates of a server.
@@ -81,6 +83,11 @@ impl Certificates {
             }
         };
         let calls = if settings.outbound_tls.is_default() {
+            // Without any, a server that calls no other over HTTPS starts all the same.
+            if let Some(needed_by) = settings.over_https() {
+                let no_roots = |error| TlsError::NoRoots { needed_by, error: Box::new(error) };
+                check_system_roots().map_err(no_roots)?;
+            }
             None
         } else {
             let (outbound, certificate) = Outbound::load(&settings.outbound_tls)?;

@@ -42,8 +42,8 @@ impl StartError {
             Self::Tls(TlsError::Read { path, .. } | TlsError::Unusable { path, .. }) => {
                 set_by(path, settings).map(|name| format!("The file is set with {name}."))
             }
-            Self::Tls(TlsError::SystemRoots(_)) => Some(format!(
-                "Install the system's root certificates (the package ca-certificates), or set {}.",
+            Self::Tls(TlsError::SystemRoots(_) | TlsError::NoRoots { .. }) => Some(format!(
+                "Install the system's root certificates (the package ca-certificates), or name a file with {}.",
                 v::CA_BUNDLE.name
             )),
             Self::Tls(TlsError::NotReplaced(_)) => None,

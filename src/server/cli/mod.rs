@@ -49,6 +49,7 @@ mod remote;
 mod runs;
 mod send_request;
 mod serve;
+mod service_manager;
 mod show;
 mod signals;
 mod table;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     clients::{self, CallError, Failure, operator, run_coordinator::Client},
     config::{OutboundTls, Secret, value::masked_url},
-    transport::{Outbound, TlsError, unverified},
+    transport::{Outbound, TlsError, check_system_roots, unverified},
 };
 
 /// The time limit of a request; longer than answers wait for the JARVIS stores.
@@ -62,7 +62,7 @@ impl Remote {
 
     /// A server whose certificate must be valid for its name.
     pub fn over(tls: &OutboundTls, url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
-        Self::with(http_client(tls)?, url, token)
+        Self::with(http_client(tls, url)?, url, token)
     }
 
     /// The server of this machine, with any certificate, and without a token:
@@ -85,7 +85,7 @@ impl Remote {
 impl Remote<OperatorClient> {
     /// An operator API whose certificate must be valid for its name.
     pub fn operator(tls: &OutboundTls, url: &str, token: Option<&Secret>) -> Result<Self, RemoteError> {
-        let http = http_client(tls)?.map_err(RemoteError::Setup)?;
+        let http = http_client(tls, url)?.map_err(RemoteError::Setup)?;
         let client = clients::operator_over(http, url, token.map(Secret::expose));
         let given_by =
             "--operator-url, JARVIS_RUN_COORDINATOR_OPERATOR_URL or JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN";
@@ -93,9 +93,13 @@ impl Remote<OperatorClient> {
     }
 }
 
-/// A client with this trust and identity.
-fn http_client(tls: &OutboundTls) -> Result<Result<reqwest::Client, String>, TlsError> {
+/// A client with this trust and identity, for this address.
+fn http_client(tls: &OutboundTls, url: &str) -> Result<Result<reqwest::Client, String>, TlsError> {
     if tls.is_default() {
+        // Otherwise the server's certificate would be blamed.
+        if url.starts_with("https:") {
+            check_system_roots()?;
+        }
         return Ok(clients::http_client(clients::CONNECT_TIMEOUT));
     }
     let (outbound, _) = Outbound::load(tls)?;

@@ -17,6 +17,7 @@ use slog::{Logger, crit, info, warn};
 use super::{
     exit::{Exit, Failure},
     reload::{Program, Watch},
+    service_manager,
     signals::Signals,
 };
 use crate::{
@@ -43,32 +44,37 @@ enum Next {
 
 pub(super) fn serve(flags: &Flags) -> Result<Exit, Failure> {
     let folder = Path::new(".");
-    let program = Program::this().map_err(Failure::config)?;
+    // Only this needs to know where the program is, and a machine without /proc does not.
+    let reload = flags.reload.then(Program::this).transpose().map_err(Failure::config)?;
     // Before the files are read, so that a change while they are read counts.
-    let watch = Watch::new(program.path(), LayeredVars::paths(folder));
+    let watch = reload.as_ref().map(|program| Watch::new(program.path(), LayeredVars::paths(folder)));
     let vars = LayeredVars::load(folder).map_err(Failure::config)?;
     let settings = Settings::from_vars(&vars, flags).map_err(Failure::config)?;
     let (log, log_written) =
         log::logger(settings.log.format, settings.log.level, Redactor::new(&settings.redact));
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::config)?;
-    let next = runtime.block_on(run(&settings, &watch, &log));
+    let next = runtime.block_on(run(&settings, watch.as_ref(), &log));
     // Unfinished work is in the journal, so there is no need to wait for it.
     runtime.shutdown_background();
     drop((log, log_written));
-    match next? {
-        Next::End => Ok(Exit::Ok),
-        Next::ExecAgain => Err(Failure::config(program.exec_again())),
+    match (next?, reload) {
+        (Next::ExecAgain, Some(program)) => Err(Failure::config(program.exec_again())),
+        (Next::End | Next::ExecAgain, _) => Ok(Exit::Ok),
     }
 }
 
-async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, Failure> {
+async fn run(settings: &Settings, watch: Option<&Watch>, log: &Logger) -> Result<Next, Failure> {
     // Before the start, so that a signal during it is not lost.
     let mut signals = Signals::catch().map_err(Failure::config)?;
     let server = Server::start(settings, Surroundings::default(), log)
         .await
         .map_err(|error| not_started(&error, settings))?;
+    service_manager::ready(&server, log);
     let file_changed = async {
-        if settings.reload { watch.changed(&SystemClock).await } else { std::future::pending().await }
+        match watch {
+            Some(watch) => watch.changed(&SystemClock).await,
+            None => std::future::pending().await,
+        }
     };
     let reason = tokio::select! {
         () = signals.received() => StopReason::Signal,
@@ -84,6 +90,10 @@ async fn run(settings: &Settings, watch: &Watch, log: &Logger) -> Result<Next, F
             StopReason::Broken(reason)
         }
     };
+    // With another program it goes on: for the service manager that is no stop.
+    if !matches!(reason, StopReason::FileChanged) {
+        service_manager::stopping(log);
+    }
     // A second signal ends the process at once. Whatever is cut off then is in
     // the journal.
     let second_signal = tokio::select! {

@@ -234,7 +234,7 @@ variables! {
     }
     "Wire format" {
         STRICT_EXTENSION_KEYS = own("JARVIS_RUN_COORDINATOR_STRICT_EXTENSION_KEYS", Kind::Switch,
-            "Write the coordinator's extension keys as jarvis.<key>, which the schema requires, instead of as \
+            "Write the coordinator's extension keys as jarvis.KEY, which the schema requires, instead of as \
              documented.")
             .default("false");
     }

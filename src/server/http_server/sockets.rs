@@ -9,6 +9,16 @@ use std::{io, net::SocketAddr};
 
 use socket2::Socket;
 
+/// The open files of this process.
+#[cfg(target_os = "linux")]
+const FILES: &str = "/proc/self/fd";
+
+/// In a bare chroot there is no `/proc`, and the error would not say what is missing.
+#[cfg(target_os = "linux")]
+fn without_proc(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot read {FILES}, is /proc mounted? {error}"))
+}
+
 /// Calls `visit` with every open socket of this process whose local address is
 /// `at`: the listener and the connections that it accepted. One duplicate exists
 /// at a time.
@@ -23,7 +33,7 @@ pub(super) fn each(at: SocketAddr, mut visit: impl FnMut(&Socket)) -> io::Result
         let own = socket.local_addr().ok().and_then(|address| address.as_socket());
         own.is_some_and(|own| own.port() == at.port() && (own.ip() == at.ip() || at.ip().is_unspecified()))
     };
-    for entry in fs::read_dir("/proc/self/fd")? {
+    for entry in fs::read_dir(FILES).map_err(|error| without_proc(&error))? {
         let name = entry?.file_name();
         let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
         // SAFETY: the descriptor is only asked for its address, which fails for
@@ -48,14 +58,14 @@ pub(super) fn each(at: SocketAddr, mut visit: impl FnMut(&Socket)) -> io::Result
 /// since 6.2.
 #[cfg(target_os = "linux")]
 pub(super) fn open_files() -> io::Result<Option<usize>> {
-    let files = std::fs::metadata("/proc/self/fd")?.len();
+    let files = std::fs::metadata(FILES).map_err(|error| without_proc(&error))?.len();
     Ok(usize::try_from(files).ok().filter(|files| *files > 0))
 }
 
 /// Counts the open files of this process.
 #[cfg(target_os = "linux")]
 pub(super) fn count_files() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/fd")?.count())
+    Ok(std::fs::read_dir(FILES).map_err(|error| without_proc(&error))?.count())
 }
 
 #[cfg(not(target_os = "linux"))]

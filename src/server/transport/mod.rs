@@ -35,7 +35,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub use self::{
     certificate::{Certificate, CertificateStatus, Condition},
     inbound::load_inbound,
-    outbound::{Outbound, unverified},
+    outbound::{Outbound, check_system_roots, unverified},
     reload::Reload,
 };
 
@@ -49,6 +49,8 @@ pub enum TlsError {
     Unusable { path: PathBuf, reason: String },
     #[error("cannot load the system's root certificates: {0}")]
     SystemRoots(String),
+    #[error("{needed_by} names what is called over https, but this program {error}")]
+    NoRoots { needed_by: &'static str, error: Box<Self> },
     #[error("cannot take the files into use: {0}")]
     NotReplaced(String),
 }

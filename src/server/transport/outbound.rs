@@ -42,6 +42,19 @@ struct Loaded {
     identity: Option<Arc<CertifiedKey>>,
 }
 
+fn system_roots(provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
+    Verifier::new(Arc::clone(provider)).map_err(|error| {
+        // Without the words that stand before: nothing unexpected has happened.
+        let reason = if let Error::General(reason) = error { reason } else { error.to_string() };
+        TlsError::SystemRoots(reason)
+    })
+}
+
+/// Reads the system's root certificates. Fails if there are none.
+pub fn check_system_roots() -> Result<(), TlsError> {
+    system_roots(&provider()).map(drop)
+}
+
 impl Loaded {
     fn from_files(files: &OutboundTls, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let identity = match &files.identity {
@@ -49,8 +62,7 @@ impl Loaded {
             Some(pair) => Some(pem::identity(&pair.cert, &pair.key, provider)?),
         };
         let verifier = match &files.ca_bundle {
-            None => Verifier::new(Arc::clone(provider))
-                .map_err(|error| TlsError::SystemRoots(error.to_string()))?,
+            None => system_roots(provider)?,
             Some(path) => {
                 // For the number of the certificate that is not valid.
                 pem::roots(path)?;

@@ -7,6 +7,7 @@
 //!                         └──SIGTERM──▶ drain ──▶ exit code 0 ────┘
 //! ```
 
+mod bare_machine;
 mod crash;
 mod start_and_stop;
 

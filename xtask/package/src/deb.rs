@@ -103,7 +103,8 @@ fn fields(program: &Program, architecture: &str, bytes: usize) -> String {
          Architecture: {architecture}\n\
          Maintainer: {maintainer} <{address}>\n\
          Installed-Size: {}\n\
-         Depends: ca-certificates, libc6 (>= {major}.{minor}), libgcc-s1\n\
+         Depends: libc6 (>= {major}.{minor}), libgcc-s1\n\
+         Recommends: ca-certificates\n\
          Section: net\n\
          Priority: optional\n\
          Description: run authority of an agent runtime (ARP, JARVIS)\n \

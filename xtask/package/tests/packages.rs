@@ -100,7 +100,8 @@ fn debian_package_has_a_service_that_is_not_started() {
     for field in [
         "Package: jarvis-run-coordinator\n",
         "Version: 0.1.0\n",
-        "Depends: ca-certificates, libc6 (>= 2.34), libgcc-s1\n",
+        "Depends: libc6 (>= 2.34), libgcc-s1\n",
+        "Recommends: ca-certificates\n",
     ] {
         assert!(fields.contains(field), "{field} in {fields}");
     }

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     super::live::completion_error,
-    story::{self, Plan, Subtask},
+    story::{self, Care, Plan, Subtask},
 };
 use crate::{
     clients::{
@@ -22,9 +22,10 @@ use crate::{
     },
     time::Clock,
     types::{
-        BindingDecision, CompletionState, Error, EvaluationResult, EvaluationStatus, JsonObject, NodeRun,
-        NodeRunCompleteRequest, NodeRunCreateSpec, NodeRunEvaluationReportRequest, NodeRunId, NodeRunState,
-        NodeRunsCreateRequest, NonEmpty, RecoveryAction, RecoveryActionType,
+        BindingDecision, BudgetConstraints, CompletionState, ConstraintEnvelope, Error, EvaluationResult,
+        EvaluationStatus, GateConstraints, JsonObject, NodeRun, NodeRunCompleteRequest, NodeRunCreateSpec,
+        NodeRunEvaluationReportRequest, NodeRunId, NodeRunState, NodeRunsCreateRequest, NonEmpty,
+        RecoveryAction, RecoveryActionType,
     },
 };
 
@@ -52,7 +53,13 @@ struct Choice {
 /// The evaluation of a node run that has ended.
 enum Verdict {
     Good,
-    Recover { choice: Choice, evaluation: EvaluationResult, action: RecoveryAction },
+    Recover {
+        choice: Choice,
+        evaluation: EvaluationResult,
+        action: RecoveryAction,
+    },
+    /// The plan goes on without it.
+    Forgo(EvaluationResult),
     Bad(CompletionState, Option<Error>),
 }
 
@@ -102,6 +109,9 @@ impl Composite<'_> {
                             self.report(&node.node_run_id, evaluation, Some(action)).await?;
                             again.push(choice);
                         }
+                        Verdict::Forgo(evaluation) => {
+                            self.report(&node.node_run_id, evaluation, None).await?;
+                        }
                         Verdict::Bad(state, error) => return Ok(Err((state, error))),
                     }
                 }
@@ -126,7 +136,7 @@ impl Composite<'_> {
             NodeRunCreateSpec {
                 node_type_ref: story::node_type(chosen.node_type),
                 inputs,
-                constraints: self.begin.constraints.clone(),
+                constraints: self.constraints(subtask.care),
                 candidate_set_id: set.clone(),
                 binding_decision: Some(BindingDecision {
                     subtask_id: subtask.id.into(),
@@ -151,6 +161,24 @@ impl Composite<'_> {
         // In the order of the request.
         let ids = choices.iter().map(|choice| choice.subtask.id);
         Ok(ids.zip(created.into_iter().map(|node| node.node_run_id)).collect())
+    }
+
+    /// The constraints of a subtask: those of its composite, and its own.
+    fn constraints(&self, care: Care) -> Option<ConstraintEnvelope> {
+        let all = self.begin.constraints.clone();
+        match care {
+            Care::Usual => all,
+            Care::Approval => Some(ConstraintEnvelope {
+                gates: Some(GateConstraints { require_approval: Some(true), ..GateConstraints::default() }),
+                ..all.unwrap_or_default()
+            }),
+            Care::Optional { at_most } => {
+                let all = all.unwrap_or_default();
+                let budgets = all.budgets.clone().unwrap_or_default();
+                let budgets = BudgetConstraints { max_cost: story::chf(at_most), ..budgets };
+                Some(ConstraintEnvelope { budgets: Some(budgets), ..all })
+            }
+        }
     }
 
     /// Polls the node runs until all have ended.
@@ -202,18 +230,13 @@ impl Composite<'_> {
                     },
                 }
             }
+            NodeRunState::Failed if matches!(subtask.care, Care::Optional { .. }) => {
+                Verdict::Forgo(failed(node))
+            }
             NodeRunState::Canceled => Verdict::Bad(CompletionState::Canceled, None),
             NodeRunState::Failed if attempt < ATTEMPTS => Verdict::Recover {
                 choice: Choice { attempt: attempt + 1, ..choice },
-                evaluation: {
-                    let error = completion_error(node);
-                    let code = error.as_ref().map_or("no_result", |error| error.code.as_str());
-                    evaluation(
-                        EvaluationStatus::Fail,
-                        code,
-                        error.as_ref().map(|error| error.message.clone()),
-                    )
-                },
+                evaluation: failed(node),
                 action: RecoveryAction {
                     type_: RecoveryActionType::Retry,
                     target_node_run_id: Some(node.node_run_id.clone()),
@@ -239,6 +262,13 @@ impl Composite<'_> {
         self.client.call(self.client.report_node_run_evaluation(node, &report)).await?;
         Ok(())
     }
+}
+
+/// The evaluation of a node run that has failed.
+fn failed(node: &NodeRun) -> EvaluationResult {
+    let error = completion_error(node);
+    let code = error.as_ref().map_or("no_result", |error| error.code.as_str());
+    evaluation(EvaluationStatus::Fail, code, error.as_ref().map(|error| error.message.clone()))
 }
 
 fn evaluation(status: EvaluationStatus, reason_code: &str, message: Option<String>) -> EvaluationResult {

@@ -10,6 +10,7 @@ use dropshot::{
 use http::{Response, StatusCode, header::CONTENT_TYPE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use slog::{Logger, o, warn};
 use tokio::sync::watch;
 
@@ -23,7 +24,7 @@ use crate::{
     },
     runtime::tasks::TaskSet,
     time::Clock,
-    types::{Error, ErrorEnvelope, NodeRunId, NodeRunState},
+    types::{Error, ErrorEnvelope, JsonObject, NodeRunId, NodeRunState},
 };
 
 /// Both executors, as one server.
@@ -131,6 +132,8 @@ async fn execute(state: &State, request: AtomicExecuteRequest) -> Result<Respons
         Some(Err(error)) => (NodeRunState::Failed, None, Some(error)),
         None => (NodeRunState::Canceled, None, None),
     };
+    let spent = outputs.as_ref().map_or(0, |outputs| story::spent(&node_type_ref.node_type_id, outputs));
+    let usage = json!({"jarvis.usage": {"external_calls": 1, "cost": spent}});
     json(
         StatusCode::OK,
         &AtomicExecuteResult {
@@ -141,7 +144,7 @@ async fn execute(state: &State, request: AtomicExecuteRequest) -> Result<Respons
             started_at: Some(started_at),
             ended_at: Some(state.clock.now()),
             error,
-            extensions: None,
+            extensions: Some(JsonObject::of(&usage)),
         },
     )
 }

@@ -3,6 +3,8 @@
 //! ```text
 //!   story ──▶ executors ◀──HTTP──▶ a regular coordinator ──HTTP──▶ watch ──▶ screen
 //!             (atomic, composite)   (journal in a temporary folder)
+//!                                        ▲
+//!             approval ──────HTTP────────┘  lets the run go on that waits for it
 //! ```
 //!
 //! All parts are in this process, but talk over HTTP on loopback, so the demo
@@ -12,6 +14,7 @@
 //!
 //! Built with the cargo feature `demo`, which is on by default.
 
+mod approval;
 mod composite;
 mod error;
 mod executors;
@@ -41,7 +44,7 @@ use super::{
 };
 use crate::{
     app::{Server, Surroundings},
-    clients::{self, Peer, Service, run_coordinator::Client},
+    clients::{self, Peer, Service, operator, run_coordinator::Client},
     config::{
         Flags, Settings,
         settings::{DEFAULT_HOST, DEFAULT_OPERATOR_PORT, DEFAULT_PORT},
@@ -104,7 +107,8 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     };
     let settings = settings(&listen, &operator, &url, &executors_url)?;
     let server = Server::start(&settings, Surroundings::default(), &log).await?;
-    let client = Client::new_with_client(&url, http, Peer::anonymous(Service::RunCoordinator));
+    let client = Client::new_with_client(&url, http.clone(), Peer::anonymous(Service::RunCoordinator));
+    let person = clients::operator_over(http, &operator_url, None);
 
     let intro = text::intro(&text::Places {
         url: &url,
@@ -115,7 +119,7 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     });
     let mut stop = pin!(stop);
     let shown = tokio::select! {
-        shown = show(&client, run.clone(), &clock, &intro) => shown,
+        shown = show(&client, &person, run.clone(), &clock, &intro) => shown,
         () = &mut stop => Err(DemoError::Interrupted),
     };
     let printed = match (&shown, keep) {
@@ -132,13 +136,33 @@ async fn run(keep: bool, flags: &Flags, stop: impl Future<Output = ()>) -> Resul
     shown.and(printed)
 }
 
-/// Starts the run and shows it until it ends.
-async fn show(client: &Client, run: RunId, clock: &Arc<dyn Clock>, intro: &str) -> Result<(), DemoError> {
+/// Starts the run, shows it until it ends, and approves what it waits for meanwhile.
+async fn show(
+    client: &Client,
+    person: &operator::Client,
+    run: RunId,
+    clock: &Arc<dyn Clock>,
+    intro: &str,
+) -> Result<(), DemoError> {
     print(intro)?;
     let request = start_request(run.clone());
     client.call(client.start_run(&request)).await?;
-    let picture = watch::watch(client, run, clock, OutputStyle::of_stdout()).await?;
+    let mut watching = pin!(watch::watch(client, run.clone(), clock, OutputStyle::of_stdout()));
+    let mut approving = pin!(approval::give(person, &run, &**clock));
+    let mut waited = None;
+    let picture = loop {
+        tokio::select! {
+            // A run that ends without having asked is shown, too.
+            picture = &mut watching => break picture?,
+            given = &mut approving, if waited.is_none() => waited = Some(given?),
+        }
+    };
     print(&format!("\n{}\n", picture.summary()))?;
+    let account = client.call(client.get_run(&run)).await?.extensions;
+    let account = account.map(|extensions| extensions.value("jarvis.budget")).unwrap_or_default();
+    if let Some(waited) = &waited {
+        print(&text::what_it_showed(waited, &account))?;
+    }
     match picture.end() {
         Some(RunState::Succeeded) => Ok(()),
         end => Err(DemoError::Run(end.unwrap_or(RunState::Running))),
@@ -153,7 +177,11 @@ fn start_request(run: RunId) -> RunStartRequest {
             max_total_nodes_per_run: Some(20),
             ..StructuralConstraints::default()
         }),
-        budgets: Some(BudgetConstraints { max_wall_time_ms: Some(60_000), ..BudgetConstraints::default() }),
+        budgets: Some(BudgetConstraints {
+            max_wall_time_ms: Some(60_000),
+            max_cost: story::chf(story::BUDGET),
+            ..BudgetConstraints::default()
+        }),
         ..ConstraintEnvelope::default()
     };
     RunStartRequest {
@@ -171,6 +199,7 @@ fn start_request(run: RunId) -> RunStartRequest {
 fn settings(flags: &Flags, operator: &str, url: &str, executors: &str) -> Result<Settings, DemoError> {
     let vars = [
         ("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", operator),
+        ("JARVIS_RUN_COORDINATOR_APPROVALS", "park"),
         ("ARP_AUTH_PROFILE", "dev-insecure"),
         ("JARVIS_POLICY_PROFILE", "dev-allow"),
         ("JARVIS_ATOMIC_EXECUTOR_URL", executors),

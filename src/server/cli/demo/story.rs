@@ -4,16 +4,18 @@
 //! ```text
 //!   weekend ─┬─ weather          concurrent with
 //!            ├─ trains           fails the first time: retry
-//!            ├─ hotel ─┬─ lakeside    exceeds the budget: remap
+//!            ├─ hotel ─┬─ lakeside    exceeds the traveller's budget: remap
 //!            │         └─ old_mill
-//!            └─ summary
+//!            ├─ summary
+//!            ├─ booking          waits for an approval, then spends what the run may spend
+//!            └─ dinner           refused by the budget of the run; goes without
 //! ```
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::types::{Error, JsonObject, NodeTypeRef};
+use crate::types::{Error, JsonObject, NodeTypeRef, NonNegative};
 
 /// The node type of the run that the demo starts.
 pub(super) const WEEKEND: &str = "composite.weekend";
@@ -26,9 +28,19 @@ pub(super) fn node_type(id: &str) -> NodeTypeRef {
     NodeTypeRef { node_type_id: id.into(), version: VERSION.into(), extensions: None }
 }
 
+/// What the run that the demo starts may spend, in CHF: all of it goes for the booking.
+pub(super) const BUDGET: u32 = 300;
+/// The price of a dinner, in CHF.
+const DINNER: u32 = 90;
+
+/// An amount, as budgets have it.
+pub(super) fn chf(amount: u32) -> Option<NonNegative> {
+    NonNegative::try_from(f64::from(amount)).ok()
+}
+
 /// The input of the run that the demo starts.
 pub(super) fn input() -> JsonObject {
-    JsonObject::of(&json!({"from": "Zurich", "to": "Lugano", "nights": 2, "budget": 300}))
+    JsonObject::of(&json!({"from": "Zurich", "to": "Lugano", "nights": 2, "budget": BUDGET}))
 }
 
 /// The plan of a composite: stages run one after the other, the subtasks of a
@@ -43,6 +55,19 @@ pub(super) struct Subtask {
     pub(super) name: &'static str,
     /// The candidates in order of preference. Several form a candidate set.
     pub(super) candidates: &'static [Candidate],
+    pub(super) care: Care,
+}
+
+/// How the composite treats a subtask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    Usual,
+    /// It cannot be undone: it is not executed without an approval.
+    Approval,
+    /// The plan goes on without it. It may spend this much, in CHF.
+    Optional {
+        at_most: u32,
+    },
 }
 
 pub(super) struct Candidate {
@@ -54,26 +79,35 @@ const fn only(node_type: &'static str) -> Candidate {
     Candidate { node_type, rationale: "the only candidate" }
 }
 
+const fn subtask(id: &'static str, name: &'static str, candidates: &'static [Candidate]) -> Subtask {
+    Subtask { id, name, candidates, care: Care::Usual }
+}
+
 const WEEKEND_PLAN: Plan = Plan {
     stages: &[
         &[
-            Subtask { id: "S1", name: "weather", candidates: &[only("atomic.weather")] },
-            Subtask { id: "S2", name: "trains", candidates: &[only("atomic.trains")] },
+            subtask("S1", "weather", &[only("atomic.weather")]),
+            subtask("S2", "trains", &[only("atomic.trains")]),
         ],
-        &[Subtask { id: "S3", name: "hotel", candidates: &[only("composite.hotel")] }],
-        &[Subtask { id: "S4", name: "summary", candidates: &[only("atomic.summary")] }],
+        &[subtask("S3", "hotel", &[only("composite.hotel")])],
+        &[subtask("S4", "summary", &[only("atomic.summary")])],
+        &[Subtask { care: Care::Approval, ..subtask("S5", "booking", &[only("atomic.booking")]) }],
+        &[Subtask {
+            care: Care::Optional { at_most: DINNER },
+            ..subtask("S6", "dinner", &[only("atomic.dinner")])
+        }],
     ],
 };
 
 const HOTEL_PLAN: Plan = Plan {
-    stages: &[&[Subtask {
-        id: "S1",
-        name: "room",
-        candidates: &[
+    stages: &[&[subtask(
+        "S1",
+        "room",
+        &[
             Candidate { node_type: "atomic.lakeside", rationale: "closest to the water" },
             Candidate { node_type: "atomic.old_mill", rationale: "ten minutes from the station" },
         ],
-    }]],
+    )]],
 };
 
 /// The plan of a composite of this type.
@@ -100,28 +134,42 @@ pub(super) fn act(node_type: &str, inputs: &JsonObject) -> Option<Act> {
     let text = |member: &Value| member.as_str().unwrap_or("somewhere").to_owned();
     let inputs = &Value::from(inputs.clone());
     Some(match node_type {
-        "atomic.weather" => act(900, json!({"summary": "sunny, 23 °C"})),
+        "atomic.weather" => act(700, json!({"summary": "sunny, 23 °C"})),
         "atomic.trains" if inputs["try"] == 1 => Act {
-            duration: Duration::from_millis(600),
+            duration: Duration::from_millis(300),
             outcome: Err(Error {
                 retryable: Some(true),
                 ..Error::new("timetable_timeout", "no answer from the timetable")
             }),
         },
-        "atomic.trains" => act(700, json!({"summary": "09:09, 2 h 02 min, 62 CHF", "price": 62})),
-        "atomic.lakeside" => act(700, json!({"summary": "2 nights, 420 CHF", "price": 420})),
-        "atomic.old_mill" => act(700, json!({"summary": "2 nights, 210 CHF", "price": 210})),
+        "atomic.trains" => act(400, json!({"summary": "09:09, 2 h 02 min, 90 CHF", "price": 90})),
+        "atomic.lakeside" => act(400, json!({"summary": "2 nights, 420 CHF", "price": 420})),
+        "atomic.old_mill" => act(400, json!({"summary": "2 nights, 210 CHF", "price": 210})),
         "atomic.summary" => {
             let price = |name: &str| inputs[name]["price"].as_u64().unwrap_or_default();
             let (to, total) = (text(&inputs["to"]), price("trains") + price("hotel"));
-            act(500, json!({"summary": format!("to {to} by train, {total} CHF"), "price": total}))
+            act(300, json!({"summary": format!("to {to} by train, {total} CHF"), "price": total}))
         }
+        "atomic.booking" => {
+            let total = inputs["summary"]["price"].as_u64().unwrap_or_default();
+            act(300, json!({"summary": format!("booked for {total} CHF"), "price": total}))
+        }
+        "atomic.dinner" => act(300, json!({"summary": format!("a table, {DINNER} CHF"), "price": DINNER})),
         NAP => {
             let seconds = inputs["seconds"].as_u64().unwrap_or(60).min(600);
             act(seconds * 1000, json!({"summary": format!("slept for {seconds} s")}))
         }
         _ => return None,
     })
+}
+
+/// What the executor of an atomic node of this type has spent with this result, in CHF. Of
+/// the others, prices are only found out.
+pub(super) fn spent(node_type: &str, outputs: &JsonObject) -> u64 {
+    match node_type {
+        "atomic.booking" | "atomic.dinner" => outputs.value("price").as_u64().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Why a result is rejected.
@@ -157,7 +205,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(atomics.len(), 5);
+        assert_eq!(atomics.len(), 7);
         for atomic in atomics {
             assert!(act(atomic, &input()).is_some(), "{atomic}");
         }

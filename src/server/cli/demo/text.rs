@@ -1,6 +1,11 @@
 //! The texts before and after the demo.
 
-use super::story;
+use serde_json::Value;
+
+use super::{
+    approval::{REASON, Waited},
+    story,
+};
 use crate::types::RunId;
 
 /// The addresses of the parts.
@@ -31,10 +36,31 @@ pub(super) fn intro(places: &Places<'_>) -> String {
     )
 }
 
+/// After the run: what it waited for, and what it was refused.
+pub(super) fn what_it_showed(waited: &Waited, account: &Value) -> String {
+    let Waited { sentence, command } = waited;
+    let chf = |of: &str| format!("{:.0}", account[of]["cost"].as_f64().unwrap_or_default());
+    format!(
+        "
+The booking waited for an approval. `runs explain` said so, and what to do:
+
+  {sentence}
+  {command}
+
+The demo approved it (\"{}\"); the web page has a button for that.
+The budget held: {} of {} CHF are spent, so dinner was refused, and the
+plan went on without it.
+",
+        REASON,
+        chf("used"),
+        chf("limit"),
+    )
+}
+
 /// Without `--keep`.
 pub(super) const GOODBYE: &str = "
 To try it yourself, run `jarvis-run-coordinator demo --keep`: it keeps the
-server running and prints commands for it.
+server and its web page running and prints commands for them.
 ";
 
 /// With `--keep`: commands that work unchanged.
@@ -49,6 +75,7 @@ pub(super) fn next_steps(url: &str, operator: &str, run: &RunId) -> String {
         )
     };
     let poor = start("weekend-2", story::WEEKEND, r#"{"from": "Basel", "to": "Locarno", "budget": 150}"#);
+    let yours = start("weekend-3", story::WEEKEND, r#"{"from": "Bern", "to": "Lugano", "budget": 300}"#);
     let nap = start("nap-1", story::NAP, r#"{"seconds": 120}"#);
     format!(
         "
@@ -69,6 +96,12 @@ In another terminal:
   {poor}
   curl -N '{url}/v1/runs/weekend-2/events?follow=1'
 
+  # A run whose booking waits for you: the web page has a button, and the
+  # second command says why it waits and what to do
+  {yours}
+  jarvis-run-coordinator runs explain weekend-3 \\
+    --operator-url {operator}
+
   # A long run, and its cancellation
   {nap}
   curl -X POST {url}/v1/runs/nap-1:cancel
@@ -80,6 +113,8 @@ Ctrl-C stops the server.
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -91,10 +126,19 @@ mod tests {
             text +=
                 &intro(&Places { url, operator, executors: "http://127.0.0.1:40123", journal, journal_kept });
         }
+        let approval = "node_run_5c1e0f6f0a8d4c9e9b1f8a7d3e2b6c40.1";
+        let waited = Waited {
+            sentence: format!("The node waits for the approval {approval}"),
+            command: format!("jarvis-run-coordinator approvals approve {approval} --reason TEXT"),
+        };
+        let account = json!({"used": {"cost": 300.0}, "limit": {"cost": 300.0}});
+        text += &what_it_showed(&waited, &account);
         text += GOODBYE;
         text += &next_steps(url, operator, &"weekend-3fa9c1".into());
         for line in text.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
+            // Except for what is copied as a whole.
+            let is_whole = line.contains("approvals approve");
+            assert!(is_whole || line.chars().count() <= 80, "{line}");
         }
         expectorate::assert_contents("tests/output/demo-text.txt", &text);
     }

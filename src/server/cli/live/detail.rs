@@ -42,7 +42,11 @@ pub(super) fn event_detail(event: &RunEvent, name: impl Fn(&NodeRunId) -> String
         RunEventType::PolicyDecided => {
             let action = word("action");
             let action = action.rsplit('.').next().unwrap_or_default();
-            let paint = if word("decision") == "allow" { Paint::Dim } else { Paint::Red };
+            let paint = match word("decision").as_str() {
+                "allow" => Paint::Dim,
+                "require_approval" => Paint::Yellow,
+                _ => Paint::Red,
+            };
             (paint, format!("{action}: {} ({})", word("decision"), word("reason_code")))
         }
         RunEventType::NodeEvaluated => {
@@ -66,8 +70,13 @@ pub(super) fn event_detail(event: &RunEvent, name: impl Fn(&NodeRunId) -> String
 
 /// The result of a node, or how it was recovered.
 pub(super) fn node_note(node: &NodeRun) -> (Paint, String) {
+    if waits_for_approval(node) {
+        return (Paint::Yellow, "waits for an approval".into());
+    }
     let evaluation = node.evaluation_result.as_ref();
     let recovery = node.recovery_actions.as_ref().and_then(|actions| actions.last());
+    // That a person was asked says nothing about the result.
+    let recovery = recovery.filter(|recovery| recovery.type_ != RecoveryActionType::AskUser);
     if let (Some(evaluation), Some(recovery)) = (evaluation, recovery) {
         let reason = match evaluation.status {
             EvaluationStatus::Fail | EvaluationStatus::Unknown => evaluation.reason_code.as_deref(),
@@ -85,6 +94,12 @@ pub(super) fn node_note(node: &NodeRun) -> (Paint, String) {
         (None, Some(error)) => (Paint::Red, error.message),
         (None, None) => (Paint::Plain, String::new()),
     }
+}
+
+/// Whether the node goes on only when a person approves (contract §9.6).
+fn waits_for_approval(node: &NodeRun) -> bool {
+    let approval = node.extensions.as_ref().and_then(|extensions| extensions.get("jarvis.approval"));
+    !node.state.is_terminal() && approval.is_some_and(|approval| approval["decision"].is_null())
 }
 
 /// The error with which a node was completed (contract §12).

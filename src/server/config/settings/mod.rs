@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `every_error` | everything that is wrong, not only the first error |
 //! | `in_effect` | all settings for people: value and source |
+//! | `over_https` | whether root certificates are needed |
 //! | `parse` | variables and flags to settings |
 //! | `limits` | limits for callers |
 //! | `outbound` | credentials for other services |
@@ -15,6 +16,7 @@ mod every_error;
 mod in_effect;
 mod limits;
 mod outbound;
+mod over_https;
 mod parse;
 #[cfg(test)]
 mod tests;

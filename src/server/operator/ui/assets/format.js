@@ -51,7 +51,7 @@ export const plural = (number, one, many = `${one}s`) => `${count(number)} ${num
 
 export const ENDED = new Set(["succeeded", "failed", "canceled"]);
 export const words = (name) => name.replaceAll("_", " ");
-export const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+export const capital = (word) => word === "pdp" ? "PDP" : word.charAt(0).toUpperCase() + word.slice(1);
 
 // The difference of two paths as numbers, so that 1.2 comes before 1.10.
 export function byPath(a, b) {
