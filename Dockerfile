@@ -16,6 +16,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY tests/executor/Cargo.toml tests/executor/
+COPY tests/postgres-server/Cargo.toml tests/postgres-server/
 COPY tests/stack/Cargo.toml tests/stack/
 COPY xtask/chaos/Cargo.toml xtask/chaos/
 COPY xtask/conformance/Cargo.toml xtask/conformance/
@@ -25,9 +26,9 @@ COPY xtask/stack/Cargo.toml xtask/stack/
 COPY xtask/support/Cargo.toml xtask/support/
 COPY xtask/tasks/Cargo.toml xtask/tasks/
 RUN for main in build.rs src/main.rs benches/authority.rs benches/cascade.rs benches/load.rs benches/many_runs.rs benches/overload.rs benches/transport.rs examples/agent.rs tests/attacks/main.rs tests/integration/main.rs \
-        tests/sim/main.rs tests/stack/main.rs tests/ui/main.rs tests/vectors/main.rs; do \
+        tests/postgres/main.rs tests/sim/main.rs tests/stack/main.rs tests/ui/main.rs tests/vectors/main.rs; do \
         mkdir -p "$(dirname "$main")" && echo 'fn main() {}' > "$main"; done \
-    && for package in . tests/executor xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
+    && for package in . tests/executor tests/postgres-server xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
     && cargo build --release --locked --package jarvis-run-coordinator --no-default-features --features server
 
 # Which commit this is, and when it was made: the folder of git does not get in here.

@@ -112,7 +112,7 @@ async fn worker_is_declared_dead_after_its_transaction_or_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn process_that_stands_still_within_a_transaction_holds_up_nothing() {
+async fn process_frozen_in_a_transaction_holds_up_nothing() {
     let url = schema().await;
     let (journal, stranger) = (Probe(Arc::new(open(&url).await) as Arc<dyn Inspect>), raw(&url).await);
     journal.commit(start("a")).await;

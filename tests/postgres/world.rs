@@ -12,6 +12,7 @@ use jarvis_run_coordinator::{
         OpenError,
         postgres::{PostgresJournal, PostgresOptions},
     },
+    transport::database_tls,
 };
 use private_postgres::{Programs, Server};
 use slog::{Discard, Logger, o};
@@ -55,7 +56,8 @@ pub(crate) fn log() -> Logger {
 
 pub(crate) fn options(url: &str) -> PostgresOptions {
     let url = DatabaseUrl::parse(url).expect("a URL");
-    PostgresOptions { url, writers: 2, readers: 2, outbox: true }
+    let tls = database_tls(url.tls()).expect("usable");
+    PostgresOptions { url, tls, writers: 2, readers: 2, outbox: true }
 }
 
 pub(crate) async fn open(url: &str) -> PostgresJournal {

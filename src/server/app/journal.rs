@@ -14,6 +14,7 @@ use crate::{
         sqlite::{SqliteJournal, SqliteOptions},
     },
     runtime::tasks::Fatal,
+    transport::database_tls,
 };
 
 /// A journal that was opened.
@@ -76,7 +77,8 @@ pub(super) fn database(settings: &Settings) -> Result<PostgresOptions, StartErro
         None => url,
     };
     let (writers, readers) = (journal.writers, journal.readers);
-    Ok(PostgresOptions { url, writers, readers, outbox: settings.stores.is_some() })
+    let tls = database_tls(url.tls())?;
+    Ok(PostgresOptions { url, tls, writers, readers, outbox: settings.stores.is_some() })
 }
 
 async fn owing(settings: &Settings, journal: &mut impl Backend, log: &Logger) -> Result<Owing, StartError> {

@@ -37,6 +37,7 @@ use crate::{
     evidence,
     journal::{AuditFilter, JournalError, OpenError, Parked, Report, sqlite},
     time::Timestamp,
+    transport::TlsError,
 };
 
 /// Why a subcommand failed.
@@ -58,6 +59,8 @@ pub enum MaintenanceError {
     #[error("{0}")]
     Secret(#[from] SecretError),
     #[error("{0}")]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
     Database(#[from] JournalError),
     #[error("what was received is not whole: {0}")]
     NotWhole(#[from] evidence::Fault),
@@ -77,6 +80,7 @@ impl From<MaintenanceError> for Failure {
             | MaintenanceError::NotHere { .. }
             | MaintenanceError::Secret(_)
             | MaintenanceError::Database(_)
+            | MaintenanceError::Tls(_)
             | MaintenanceError::NotWhole(_)
             | MaintenanceError::Export(_)
             | MaintenanceError::File { .. } => Self::new(Exit::Journal, error),

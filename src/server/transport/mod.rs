@@ -14,6 +14,7 @@
 //! | `certificate` | who a certificate is for, when it expires, what health says |
 //! | `inbound` | the TLS of the listener |
 //! | `outbound` | the TLS of our own calls |
+//! | `database` | the TLS of connections to a database |
 //! | `reload` | takes changed files over without a restart |
 //!
 //! **Invariants.** TLS 1.2 is the oldest version. Files are validated as a whole
@@ -22,6 +23,7 @@
 //! content of a file.
 
 mod certificate;
+mod database;
 mod files;
 mod inbound;
 mod outbound;
@@ -34,6 +36,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use self::{
     certificate::{Certificate, CertificateStatus, Condition},
+    database::database_tls,
     inbound::load_inbound,
     outbound::{Outbound, check_system_roots, unverified},
     reload::Reload,

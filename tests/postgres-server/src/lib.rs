@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The programs are those in the folder `PRIVATE_POSTGRES_BIN`, else the newest that the
-//! system has. A server refuses to run as root: then it runs as `postgres`, or `nobody`.
+//! system has. A server refuses to run as root: then it runs as `postgres`.
 
 use std::{
     env, fs,
@@ -119,7 +119,7 @@ fn unprivileged() -> Result<Option<Account>> {
         let mut fields = line.split(':').skip(2).map(str::parse);
         Some(Account { uid: fields.next()?.ok()?, gid: fields.next()?.ok()? })
     };
-    account("postgres").or_else(|| account("nobody")).map(Some).context("neither a user postgres nor nobody")
+    account("postgres").map(Some).context("there is no user postgres to run a server as")
 }
 
 impl Server {

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nowhere_is_named() {
+    fn missing_version_is_named() {
         let error = ensure(Path::new("/nowhere"), Some(14)).expect_err("it is too old").to_string();
         assert!(error.contains("no PostgreSQL 14") && error.contains("postgresql-14"), "{error}");
     }

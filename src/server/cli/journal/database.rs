@@ -22,6 +22,7 @@ use crate::{
         sqlite::{ExportError, private},
     },
     time::Timestamp,
+    transport::database_tls,
     types::RunId,
 };
 
@@ -88,7 +89,8 @@ impl Database {
     }
 
     async fn open(&self) -> Result<PostgresJournal, MaintenanceError> {
-        let options = PostgresOptions { url: self.url.clone(), writers: 1, readers: 1, outbox: false };
+        let (url, tls) = (self.url.clone(), database_tls(self.url.tls())?);
+        let options = PostgresOptions { url, tls, writers: 1, readers: 1, outbox: false };
         Ok(PostgresJournal::open_existing(options, Logger::root(Discard, o!())).await?)
     }
 

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_password_is_shown() {
+    fn url_is_shown_without_its_password() {
         let address =
             DatabaseUrl::parse("postgres://jarvis:hunter2@db1:5433,db2:5434/runs?sslmode=disable").unwrap();
         assert_eq!(address.to_string(), "postgres://jarvis@db1:5433,db2:5434/runs");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_connection_is_encrypted_and_verified_unless_that_is_disabled() {
+    fn remote_connection_is_verified_unless_tls_is_disabled() {
         let verified = DatabaseTls::Verified { extra_roots: None };
         assert_eq!(tls("postgres://u@db/runs"), verified);
         assert_eq!(tls("postgres://u@db/runs?sslmode=require"), verified);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_the_reason() {
+    fn invalid_url_is_refused_with_the_reason() {
         for (url, reason) in [
             ("postgres://u@db/runs?sslmode=prefer", "sslmode=prefer is not supported"),
             ("postgres://u@db/runs?target_session_attrs=any", "must be read-write"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_url() {
+    fn path_is_no_url() {
         assert!(!DatabaseUrl::is_url("journal.db") && !DatabaseUrl::is_url("/var/postgres/journal"));
         assert!(DatabaseUrl::is_url("postgres://h/d") && DatabaseUrl::is_url("postgresql://h/d"));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slog::Logger;
 
-use super::{PostgresOptions, error::describe, link::Connector, read, schema, tls};
+use super::{PostgresOptions, error::describe, link::Connector, read, schema};
 use crate::{journal::OpenError, time::Timestamp};
 
 /// What is there.
@@ -24,8 +24,8 @@ pub struct Look {
 pub async fn look(options: PostgresOptions, log: Logger) -> Result<Look, OpenError> {
     let url = options.url.to_string();
     let failed = |reason: String| OpenError::Database { url: url.clone(), reason };
-    let tls = tls::connector(options.url.tls()).map_err(failed)?;
-    let live = Connector { url: options.url, tls, log }.connect().await.map_err(failed)?;
+    let PostgresOptions { url: at, tls, .. } = options;
+    let live = Connector { url: at, tls, log }.connect().await.map_err(failed)?;
     schema::check_server(&live).await.map_err(failed)?;
     let version = live.client.query_one("SHOW server_version", &[]).await;
     let server: String = version.map_err(|e| failed(describe(&e)))?.get(0);

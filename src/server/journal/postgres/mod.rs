@@ -11,7 +11,6 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `tls` | how connections are encrypted |
 //! | `link` | a connection that is made again when it is lost |
 //! | `schema` | the tables, and how they came to be |
 //! | `writer`, `batch`, `sql` | group commit: the queue, the statements of a group, their text |
@@ -54,7 +53,6 @@ mod run_list;
 mod schema;
 mod sql;
 mod steering;
-mod tls;
 mod tree;
 mod webhooks;
 mod work;
@@ -65,6 +63,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use slog::{Logger, info};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::look::{Look, look};
 use self::{
@@ -77,9 +76,11 @@ use super::{Backend, Figures, JournalError, OpenError, Owing, WithoutStores};
 use crate::{config::DatabaseUrl, runtime::tasks::Fatal};
 
 /// How to open the journal.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PostgresOptions {
     pub url: DatabaseUrl,
+    /// What connections are encrypted with, if the URL says so.
+    pub tls: MakeRustlsConnect,
     /// Connections that write.
     pub writers: u8,
     /// Connections that read.
@@ -119,10 +120,8 @@ impl PostgresJournal {
         log: Logger,
         missing: schema::Missing,
     ) -> Result<Self, OpenError> {
-        let PostgresOptions { url, writers, readers, outbox } = options;
+        let PostgresOptions { url, tls, writers, readers, outbox } = options;
         let place = url.to_string();
-        let tls =
-            tls::connector(url.tls()).map_err(|reason| OpenError::Database { url: place.clone(), reason })?;
         let connector = Arc::new(Connector { url, tls, log: log.clone() });
         schema::open(&connector, missing).await?;
         let wanted = Arc::<Wanted>::default();

@@ -30,13 +30,16 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use slog::{Logger, debug, warn};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     time::{sleep, timeout},
 };
 
+mod own;
+
+use self::own::{Own, OwnWork};
 use super::{
     batch::{self, Failure, Piece},
     error::{describe, is_repeatable},
@@ -66,46 +69,6 @@ const REPEATS: u32 = 8;
 
 /// The first pause before that; each further one is longer by it.
 const REPEAT_AFTER: Duration = Duration::from_millis(5);
-
-/// One transaction that is not a change of a run.
-pub(super) trait Own: Send {
-    /// Called again if the transaction has to be repeated.
-    fn apply(&mut self, live: Arc<Live>) -> BoxFuture<'_, Result<(), Failure>>;
-
-    /// Answers the caller: with the failure of the transaction, else with its outcome.
-    fn answer(self: Box<Self>, failed: Option<JournalError>);
-}
-
-struct OwnWork<T, W> {
-    work: W,
-    outcome: Option<T>,
-    reply: oneshot::Sender<Result<T, JournalError>>,
-}
-
-impl<T, W, F> Own for OwnWork<T, W>
-where
-    T: Send,
-    W: FnMut(Arc<Live>) -> F + Send,
-    F: Future<Output = Result<T, Failure>> + Send,
-{
-    fn apply(&mut self, live: Arc<Live>) -> BoxFuture<'_, Result<(), Failure>> {
-        async move {
-            self.outcome = Some((self.work)(live).await?);
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn answer(self: Box<Self>, failed: Option<JournalError>) {
-        let outcome = match (failed, self.outcome) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(outcome)) => Ok(outcome),
-            (None, None) => Err(ended()),
-        };
-        // The caller may have stopped waiting: the work is done nevertheless.
-        let _gone = self.reply.send(outcome);
-    }
-}
 
 enum Request {
     Change(Piece),

@@ -74,19 +74,13 @@ pub(super) const LAYERS: &[Layer] = &[
     // it, when asked to.
     Layer {
         module: "journal",
-        may: &[
-            "config::DatabaseTls",
-            "config::DatabaseUrl",
-            "evidence",
-            "invariants",
-            "record",
-            "runtime::tasks",
-            "time",
-            "types",
-        ],
+        may: &["config::DatabaseUrl", "evidence", "invariants", "record", "runtime::tasks", "time", "types"],
     },
     Layer { module: "config", may: &["time", "types"] },
-    Layer { module: "transport", may: &["config::InboundTls", "config::OutboundTls", "time"] },
+    Layer {
+        module: "transport",
+        may: &["config::DatabaseTls", "config::InboundTls", "config::OutboundTls", "time"],
+    },
     // Of the record: where a NodeRun stands, which its assignment token says.
     Layer {
         module: "auth",
@@ -104,21 +98,9 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     // The registry and the policy point answer in the engine's terms: what it
-    // needs to know before it decides. Of the configuration: what an outage of
+    // needs to know before it decides. Of the configuration, what an outage of
     // either leads to.
-    Layer {
-        module: "services",
-        may: &[
-            "clients",
-            "config::PdpOutage",
-            "config::PolicyPosture",
-            "config::RegistryOutage",
-            "engine",
-            "resilience",
-            "time",
-            "types",
-        ],
-    },
+    Layer { module: "services", may: &["clients", "config", "engine", "resilience", "time", "types"] },
     Layer {
         module: "health",
         may: &[
@@ -285,7 +267,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "types",
         ],
     },
-    // Of authentication: the keys that it keeps in the journal.
+    // Of authentication, the keys that it keeps in the journal; of the transport, the
+    // way to a database.
     Layer {
         module: "cli::journal",
         may: &[
@@ -295,9 +278,11 @@ pub(super) const LAYERS: &[Layer] = &[
             "auth::Rotated",
             "cli",
             "config",
+            "evidence",
             "journal",
             "record",
             "time",
+            "transport",
             "types",
         ],
     },
@@ -382,7 +367,7 @@ pub(super) const WORDS: [Word; 11] = [
     },
     Word {
         word: "rusqlite",
-        place: Place::Only(&["journal::sqlite"]),
+        place: Place::Only(&["journal::rows", "journal::sqlite"]),
         why: "ask the `journal::Journal` trait, so that every backend will do",
     },
     Word { word: "tokio", place: PURE, why: PURE_WHY },
