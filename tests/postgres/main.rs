@@ -3,8 +3,10 @@
 //! - `conformance`: what every journal promises, and what one that is shared does.
 //! - `order`: that nothing relies on the order of sequences.
 //! - `outages`: lost connections, a stopped and a frozen server, strangers' locks.
+//! - `commands`: the command `journal` on a database, and the move from a file.
 //! - `opening`: databases that are refused, and why; TLS.
 
+mod commands;
 mod conformance;
 mod opening;
 mod order;

@@ -8,6 +8,7 @@
 //! | `audit` | may run | nothing |
 //! | `export` | may run | a new file |
 //! | `compact` | must not run | the journal |
+//! | `copy` | must not run | an empty database |
 //! | `rotate-key` | may run | the keys in the journal |
 //!
 //! On a database, `backup` and `compact` are what PostgreSQL has tools for.
@@ -54,7 +55,7 @@ pub enum MaintenanceError {
     NoKey,
     #[error("the run was not exported: {0}")]
     Export(#[from] sqlite::ExportError),
-    #[error("journal {command} is not for a database ({url}): use {instead}")]
+    #[error("journal {command} is not for {url}: use {instead}")]
     NotHere { command: &'static str, url: String, instead: &'static str },
     #[error("{0}")]
     Secret(#[from] SecretError),
@@ -116,6 +117,11 @@ pub fn run(
             let old_keys = if *revoke_old { OldKeys::Revoke } else { OldKeys::Keep };
             rotate_key::rotate_key(journal, old_keys, now, out)
         }
+        JournalCommand::Copy { .. } => Err(MaintenanceError::NotHere {
+            command: "copy",
+            url: journal.display().to_string(),
+            instead: "it with the URL of a database",
+        }),
         JournalCommand::Compact { finished_before } => {
             let before = finished_before.map(|age| now - age);
             compact(journal, before, out)

@@ -74,7 +74,7 @@ use self::{
 use crate::{
     api::openapi,
     app::{self, Scope},
-    config::{Flags, JournalPlace, JournalSettings, LayeredVars, Settings},
+    config::{DatabaseUrl, Flags, JournalPlace, JournalSettings, LayeredVars, Settings},
     journal::sqlite::folder_exists,
     operator::openapi as operator_openapi,
     runtime::heap,
@@ -176,7 +176,15 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     let place = JournalSettings::place(&vars, flags).map_err(Failure::config)?;
     let now = SystemClock.now();
     let sound = match &place {
-        JournalPlace::File(path) => journal::run(command, path, now, &mut io::stdout())?,
+        JournalPlace::File(path) => match command {
+            JournalCommand::Copy { to } => {
+                let url = DatabaseUrl::parse(to).map_err(|why| Failure::config(format!("URL: {why}")))?;
+                let password = JournalSettings::password(&vars).map_err(Failure::config)?;
+                let database = journal::Database::new(&url, password.as_ref())?;
+                database.fill_from(path, &mut io::stdout())?
+            }
+            other => journal::run(other, path, now, &mut io::stdout())?,
+        },
         JournalPlace::Database(url) => {
             let password = JournalSettings::password(&vars).map_err(Failure::config)?;
             let database = journal::Database::new(url, password.as_ref())?;

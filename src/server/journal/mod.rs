@@ -47,6 +47,7 @@ mod rows;
 mod runs;
 pub mod sqlite;
 mod steering;
+mod tables;
 mod values;
 mod webhooks;
 mod work;

@@ -42,6 +42,12 @@ pub enum JournalCommand {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Copy a file into an empty PostgreSQL database, to have replicas; no server may run
+    Copy {
+        /// The database, without its password: postgres://USER@HOST:PORT/DATABASE
+        #[arg(value_name = "URL")]
+        to: String,
+    },
     /// Reclaim free space (VACUUM); the server must not run
     Compact {
         /// First delete runs that finished longer ago than this, such as 30d or 12h

@@ -19,7 +19,7 @@ use crate::{
     journal::{
         ASSIGNMENT_KEYS, AuditFilter, Journal,
         postgres::{PostgresJournal, PostgresOptions},
-        sqlite::{ExportError, private},
+        sqlite::{self, ExportError, private},
     },
     time::Timestamp,
     transport::database_tls,
@@ -56,6 +56,9 @@ impl Database {
                 "compact",
                 "VACUUM, which PostgreSQL does by itself, and the setting of the retention",
             ),
+            JournalCommand::Copy { .. } => {
+                not_here("copy", "pg_dump and pg_restore, from database to database")
+            }
             JournalCommand::Check { file: Some(_) } => not_here("check FILE", "--journal with that file"),
             JournalCommand::Check { file: None } => {
                 let report = self
@@ -88,10 +91,29 @@ impl Database {
         }
     }
 
-    async fn open(&self) -> Result<PostgresJournal, MaintenanceError> {
+    /// Copies a file into the database, and checks what came of it. Returns whether it is
+    /// sound.
+    pub fn fill_from(&self, file: &Path, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
+        let source = sqlite::Tables::open(file)?;
+        let report = {
+            let options = self.options()?;
+            let log = Logger::root(Discard, o!());
+            let journal = self.runtime.block_on(PostgresJournal::open(options, log))?;
+            for (table, rows) in journal.fill_from(&source, &self.runtime)? {
+                writeln!(out, "{table}: {rows} rows")?;
+            }
+            self.runtime.block_on(journal.check())?
+        };
+        print_report(&self.url, &report, out)
+    }
+
+    fn options(&self) -> Result<PostgresOptions, MaintenanceError> {
         let (url, tls) = (self.url.clone(), database_tls(self.url.tls())?);
-        let options = PostgresOptions { url, tls, writers: 1, readers: 1, outbox: false };
-        Ok(PostgresJournal::open_existing(options, Logger::root(Discard, o!())).await?)
+        Ok(PostgresOptions { url, tls, writers: 1, readers: 1, outbox: false })
+    }
+
+    async fn open(&self) -> Result<PostgresJournal, MaintenanceError> {
+        Ok(PostgresJournal::open_existing(self.options()?, Logger::root(Discard, o!())).await?)
     }
 
     /// Writes the evidence of a run, and prints the hash by which `runs verify` knows it

@@ -34,6 +34,7 @@ mod debts;
 mod deliveries;
 mod error;
 mod export;
+mod fill;
 #[cfg(any(test, feature = "test-util"))]
 mod inspect;
 mod journal;

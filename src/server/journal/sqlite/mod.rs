@@ -34,7 +34,7 @@
 //! | `run_list`, `run_count`, `attention` | the list of runs; how many there are; those that need attention |
 //! | `tree` | the nodes of a run, the attempts of a node |
 //! | `error` | SQLite's errors as the journal's |
-//! | `contents`, `backup`, `check`, `compact`, `export`, `keys` | for the command `journal`; `export` for operators, too |
+//! | `contents`, `backup`, `check`, `compact`, `export`, `keys`, `tables` | for the command `journal`; `export` for operators, too |
 //! | `memory`, `callers_writer` | the same journal in memory and without threads, for simulations |
 //!
 //! **Architecture invariant:** only the writer's connection writes, and only one
@@ -83,6 +83,7 @@ mod schema;
 mod secrets;
 mod space;
 mod steering;
+mod tables;
 #[cfg(test)]
 pub(super) mod tests;
 mod threads;
@@ -121,6 +122,7 @@ pub use self::{
     keys::secret_change,
     look::{Look, look},
     schema::{folder_exists, private},
+    tables::Tables,
 };
 use super::{
     Backend, Figures, JournalError, OpenError, Owing, WithoutStores,

@@ -1,0 +1,85 @@
+//! The command `journal` on a database, with the real program; and the move from a file.
+
+use std::process::{Command, Output};
+
+use crate::world::{raw, server, url_of};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jarvis-run-coordinator");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).current_dir("/").output().expect("it starts")
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The lines of a check behind the name of the journal.
+fn contents(report: &str) -> &str {
+    report.split_once(", ").expect("contents").1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn journal_moves_from_a_file_to_a_database_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("journal.db").display().to_string();
+    let demo = run(&["demo", "--journal", &file]);
+    assert!(demo.status.success(), "{}", printed(&demo));
+    let before = printed(&run(&["journal", "check", "--journal", &file]));
+    assert!(before.ends_with("sound\n"), "{before}");
+
+    let database = server(&[]);
+    let url = url_of(&database);
+    let copied = run(&["journal", "copy", &url, "--journal", &file]);
+    let report = printed(&copied);
+    assert!(copied.status.success(), "{report}{}", String::from_utf8_lossy(&copied.stderr));
+    assert!(report.contains("runs: 1 rows\n") && report.ends_with("sound\n"), "{report}");
+    let after = printed(&run(&["journal", "check", "--journal", &url]));
+    assert_eq!(contents(&after), contents(&before));
+    // The audit trail is the same, record by record.
+    let audit =
+        |journal: &str| printed(&run(&["journal", "audit", "--output", "json", "--journal", journal]));
+    assert_eq!(audit(&url), audit(&file));
+
+    let again = run(&["journal", "copy", &url, "--journal", &file]);
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "{again:?}");
+    // A second demo goes on behind the numbers of the first.
+    let demo = run(&["demo", "--journal", &url]);
+    assert!(demo.status.success(), "{}", printed(&demo));
+    let both = printed(&run(&["journal", "check", "--journal", &url]));
+    assert!(both.contains("2 finished runs") && both.ends_with("sound\n"), "{both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_a_database_is_found() {
+    let database = server(&[]);
+    let url = url_of(&database);
+    let demo = run(&["demo", "--journal", &url]);
+    assert!(demo.status.success(), "{}", printed(&demo));
+    let client = raw(&url).await;
+    let run_id: String = client.query_one("SELECT run_id FROM runs", &[]).await.expect("a run").get(0);
+    let file = tempfile::tempdir().expect("a folder");
+    let file = file.path().join("run.jsonl").display().to_string();
+    let exported = run(&["journal", "export", &run_id, &file, "--journal", &url]);
+    assert!(exported.status.success(), "{exported:?}");
+    let verified = run(&["runs", "verify", &file]);
+    assert!(verified.status.success(), "{verified:?}");
+
+    client
+        .batch_execute("DELETE FROM events WHERE seq = 5; UPDATE run_counts SET runs = 7")
+        .await
+        .expect("damaged");
+    let check = run(&["journal", "check", "--journal", &url]);
+    let report = printed(&check);
+    assert!(!check.status.success() && report.contains("runs counted wrongly"), "{report}");
+    assert!(report.contains(&format!("problem: run {run_id}: ")) && report.contains("not sound"), "{report}");
+    for (command, instead) in [("backup", "pg_basebackup"), ("compact", "VACUUM")] {
+        let mut arguments = vec!["journal", command, "--journal", &url];
+        if command == "backup" {
+            arguments.insert(2, "copy.db");
+        }
+        let refused = run(&arguments);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(instead), "{refused:?}");
+    }
+}
