@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     journal::JournalError,
-    record::{AttemptRecord, ChangeSet, EventRecord, OutboxItem, RunRecord},
+    record::{AttemptRecord, ChangeSet, EventRecord, OutboxItem, PausesVersion, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
@@ -58,6 +58,7 @@ pub(super) struct ChangeRows {
     pub(super) audit: Vec<AuditRow>,
     pub(super) outbox: Vec<OutboxItem>,
     pub(super) notices: Vec<NoticeRow>,
+    pub(super) pauses: Option<PausesVersion>,
 }
 
 impl ChangeRows {
@@ -76,6 +77,7 @@ impl ChangeRows {
             audit: change.audit.iter().map(AuditRow::encode).collect::<Result<_, _>>()?,
             outbox: std::mem::take(&mut change.outbox),
             notices: change.notices.iter().map(NoticeRow::encode).collect::<Result<_, _>>()?,
+            pauses: change.pauses,
         })
     }
 }
