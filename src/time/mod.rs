@@ -6,6 +6,7 @@
 //!              └─────────────────────────────────────────────────────────────▶ comparison with foreign times
 //! ```
 
+mod followed;
 mod steady;
 
 use std::{
@@ -23,6 +24,7 @@ use schemars::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use followed::FollowedClock;
 pub use steady::SteadyClock;
 
 /// An instant, in microseconds since 1970. On the wire it is RFC 3339 in UTC

@@ -71,15 +71,32 @@ pub fn act(world: &Arc<World>, what: &ActionKind) {
         ActionKind::Freeze(time) => {
             let Some(process) = world.process() else { return };
             world.count("process frozen");
+            world.trouble();
             process.life.freeze();
             let shared = Arc::clone(world);
             spawn(world, async move {
                 shared.clock.sleep(time).await;
                 shared.trace("a frozen process is thawed");
+                shared.trouble();
                 process.life.thaw();
                 Ok(())
             });
         }
+        ActionKind::CutOff(time) => {
+            let Some(process) = world.process() else { return };
+            world.count("process cut off from the journal");
+            world.trouble();
+            process.life.cut_off();
+            let shared = Arc::clone(world);
+            spawn(world, async move {
+                shared.clock.sleep(time).await;
+                shared.trace("a process reaches the journal again");
+                shared.trouble();
+                process.life.heal();
+                Ok(())
+            });
+        }
+        ActionKind::JournalOut(time) => world.journal_out(time),
         ActionKind::ClockSet(by_millis) => {
             world.count(if by_millis < 0 { "clock set back" } else { "clock set forward" });
             world.clock.set(by_millis);
@@ -216,6 +233,7 @@ pub async fn evaluate(
         })
         .await?;
     world.count("node evaluated");
+    world.heard(node);
     world.record_promise(Promise::Evaluated { run: run.clone(), reason: reason.into() });
     Ok(())
 }
@@ -273,6 +291,7 @@ pub async fn create(
         })
         .await?;
     world.count("children created");
+    world.heard(parent);
     let children: Vec<_> = created.node_runs.into_iter().map(|node| node.node_run_id).collect();
     world.record_promise(Promise::Children { parent: parent.clone(), children: children.clone() });
     Ok(children)

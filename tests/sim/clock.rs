@@ -43,8 +43,11 @@ impl SimClock {
         let due: Vec<Waker> = {
             let mut state = self.state();
             state.elapsed = state.elapsed.max(to);
+            // Each is woken once: a task may have something else to do before it looks
+            // again, and time goes on meanwhile.
             let now = (state.elapsed, u64::MAX);
-            state.sleepers.range(..=now).map(|(_, waker)| waker.clone()).collect()
+            let later = state.sleepers.split_off(&now);
+            std::mem::replace(&mut state.sleepers, later).into_values().collect()
         };
         due.into_iter().for_each(Waker::wake);
     }
@@ -80,6 +83,34 @@ impl Clock for SimClock {
 impl MachineClock for SimClock {
     fn monotonic(&self) -> Duration {
         self.elapsed()
+    }
+}
+
+/// The clocks of one process's machine: its wall clock is wrong, and they go too fast or
+/// too slowly.
+pub struct ProcessClock {
+    pub real: Arc<SimClock>,
+    /// By how many milliseconds the wall clock is wrong.
+    pub skew: i64,
+    /// How many thousandths of the time pass on it.
+    pub rate: u32,
+}
+
+#[async_trait]
+impl Clock for ProcessClock {
+    fn now(&self) -> Timestamp {
+        let skewed = START.as_micros() + self.skew * 1_000;
+        Timestamp::from_micros((Timestamp::from_micros(skewed) + self.monotonic()).as_micros())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.real.sleep(time * 1_000 / self.rate).await;
+    }
+}
+
+impl MachineClock for ProcessClock {
+    fn monotonic(&self) -> Duration {
+        self.real.elapsed() * self.rate / 1_000
     }
 }
 

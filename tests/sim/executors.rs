@@ -28,7 +28,7 @@ use scripted_executor::{Answer, Course, Work};
 use serde_json::json;
 
 use crate::{
-    process::Life,
+    life::Life,
     scenario::{CALM_AT, DEMANDED, Execution, GATED, Plan, Sabotage},
     world::World,
 };
@@ -43,10 +43,12 @@ fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
 async fn freeze_before_sending(world: &Arc<World>, life: &Arc<Life>) {
     if world.scenario.replicas > 1 && !world.is_calm() && world.one_in(25) {
         world.count("process frozen");
+        world.trouble();
         life.freeze();
         let (shared, frozen) = (Arc::clone(world), Arc::clone(life));
         world.tasks.spawn("thaws a process", async move {
             shared.clock.sleep(Duration::from_secs(14)).await;
+            shared.trouble();
             frozen.thaw();
         });
     }
@@ -68,6 +70,11 @@ fn check_call(world: &World, life: &Life, node: &NodeRunId, owner: &WorkerId) {
         if world.scenario.replicas > 1 && wake.is_some_and(|wake| wake.job == Job::CancelExecutor) {
             // Another process has ended the node, and tells its executor again.
             return world.count("call sent after an end elsewhere");
+        }
+        if world.scenario.replicas > 1 && record.children > 0 && record.node.state == NodeRunState::Running {
+            // Through another process, a caller has created children meanwhile: from then
+            // on its wake-up is claimed by whichever is first.
+            return world.count("call sent after children were created elsewhere");
         }
         let what = format!("{node} is {}, {wake:?}", record.node.state);
         world.violated("an executor is called for what is committed", what);
@@ -337,6 +344,8 @@ impl AtomicExecutor for AtomicRole {
         let nth = world.ledger().called(&request.node_run_id);
         world.count(if nth == 0 { "executed" } else { "executed again" });
         let planned = plan(world, &request.inputs).executions.get(nth).copied();
+        // Nothing waits for what was sent too late, and nothing cancels it.
+        let planned = planned.filter(|_| !world.was_sent_late(&request.node_run_id));
         let execution = planned.unwrap_or(Execution::WELL);
         world.trace(format_args!("execute {}: {execution:?}", request.node_run_id));
         let attempt = world.node(&request.node_run_id).map_or(0, |node| node.attempt);

@@ -11,28 +11,30 @@
 //! It is an interceptor before the journal that the server uses; the forwarding of
 //! the trait is `Intercepted`'s.
 
+mod commit;
 mod fail_points;
+mod sabotage;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use jarvis_run_coordinator::{
     journal::{
-        ClaimFilter, Heartbeats, Journal, JournalError, OpenError, OutboxId, Parked, Workers,
+        ClaimFilter, Duty, Heartbeats, Journal, JournalError, OpenError, OutboxEntry, OutboxId, Parked,
+        Recipient, SignOfLife, Workers,
         intercept::{Intercepted, Interceptor},
         sqlite::SqliteJournal,
     },
-    record::{ChangeSet, Job, NodeHead, NodeRecord},
+    record::{ChangeSet, NodeHead, NodePath, NodeRecord, RunRecord},
     time::{Clock, Timestamp},
-    types::{NodeRunId, WorkerId},
+    types::{NodeRunId, RunId, WorkerId},
 };
 
-use self::fail_points::Commits;
+use self::{commit::describe, fail_points::Commits, sabotage::Kept};
 use crate::{
-    process::Life,
+    life::Life,
     scenario::{Sabotage, WriteFault},
     world::{World, lock},
 };
@@ -45,9 +47,12 @@ pub struct SimJournal {
     worker: OnceLock<WorkerId>,
     /// The fault of the next commit.
     next_commit: Arc<Mutex<Option<WriteFault>>>,
-    /// The records that were read, for the sabotage of a stale cache.
-    old: Mutex<BTreeMap<NodeRunId, NodeRecord>>,
+    /// What sabotages remember.
+    kept: Kept,
 }
+
+/// For how long a call waits for a database that is out.
+const OUT_WITHIN: Duration = Duration::from_secs(2);
 
 fn injected(what: &str) -> JournalError {
     JournalError::Failed(format!("injected: {what}"))
@@ -62,53 +67,25 @@ impl SimJournal {
         let log = world.story.logger(&world.clock, "journal");
         let inner = match world.scenario.replicas {
             1 => world.journal.open(false, commits, &log)?,
-            _ => world.journal.open_shared(false, commits, &log)?,
+            _ => world.journal.open_shared(true, commits, &log)?,
         };
-        Ok(Intercepted(Self {
-            world,
-            life,
-            inner,
-            worker: OnceLock::new(),
-            next_commit,
-            old: Mutex::default(),
-        }))
+        let kept = Kept::of(&world);
+        Ok(Intercepted(Self { world, life, inner, worker: OnceLock::new(), next_commit, kept }))
     }
 
-    async fn write_change(&self, change: &ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        let world = &self.world;
-        if world.is_sabotaged(Sabotage::AnswersWithoutCommit) && world.one_in(20) {
-            return Ok(None);
+    /// Fails if the journal cannot be reached: for this process, or for all.
+    async fn reach(&self) -> Result<(), JournalError> {
+        if self.life.was_cut_off().await {
+            self.life.gate().await;
+            return Err(injected("the connection broke"));
         }
-        let mut change = change.clone();
-        if world.is_sabotaged(Sabotage::LosesEvents) && world.one_in(20) {
-            change.events.pop();
+        if let Some(rest) = self.world.journal_out_for() {
+            self.world.count("journal out for all");
+            self.world.clock.sleep(rest.min(OUT_WITHIN)).await;
+            self.life.gate().await;
+            return Err(injected("the database is out"));
         }
-        if world.is_sabotaged(Sabotage::DelaysWakeUps) && world.one_in(10) {
-            let whole = change.nodes.iter_mut().filter_map(|node| node.wake.as_mut());
-            let wakes = whole.chain(change.heads.iter_mut().filter_map(|head| head.wake.as_mut()));
-            wakes.for_each(|wake| wake.at = wake.at + Duration::from_secs(86_400));
-        }
-        if world.is_sabotaged(Sabotage::SplitsCommits) && world.one_in(20) && !change.nodes.is_empty() {
-            let (run, events) = (change.run.take(), std::mem::take(&mut change.events));
-            self.inner.commit(change.clone()).await?;
-            (change.run, change.events, change.nodes) = (run, events, Vec::new());
-        }
-        let description = describe(&change);
-        let written = change.clone();
-        let was_dead = self.is_dead().await;
-        let done = self.inner.commit(change).await;
-        if was_dead && done.is_ok() {
-            world.violated("a worker that was declared dead writes nothing", &description);
-        }
-        world.trace(format_args!("commit {description}: {}", if done.is_ok() { "done" } else { "refused" }));
-        if done == Err(JournalError::Conflict) {
-            world.count("conflict");
-        }
-        if done.is_ok() {
-            written.events.iter().for_each(|record| world.count_waiting(&record.event));
-            written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
-        }
-        done
+        Ok(())
     }
 
     /// Whether the worker of this process was declared dead.
@@ -116,11 +93,6 @@ impl SimJournal {
         let Some(worker) = self.worker.get() else { return false };
         let alive = self.inner.heartbeats().await.unwrap_or_default();
         !alive.iter().any(|beats| beats.worker == *worker)
-    }
-
-    /// The old record of a node, under the sabotage of a stale cache.
-    fn old(&self, node: &NodeRunId) -> Option<NodeRecord> {
-        lock(&self.old).get(node).cloned()
     }
 
     /// Reads a node, from the stale cache if that sabotage is on.
@@ -132,31 +104,10 @@ impl SimJournal {
         if self.world.is_sabotaged(Sabotage::StaleCache)
             && let Some(found) = &found
         {
-            lock(&self.old).insert(node.clone(), found.clone());
+            lock(&self.kept.old).insert(node.clone(), found.clone());
         }
         Ok(found)
     }
-}
-
-/// Describes a change in one line.
-fn describe(change: &ChangeSet) -> String {
-    use std::fmt::Write;
-    let mut line = format!("of {}", change.run_id);
-    let whole = change.nodes.iter().map(NodeRecord::head);
-    for head in whole.chain(change.heads.iter().cloned()) {
-        let wake = head.job().map_or("-", Job::as_str);
-        let _ = write!(line, ", {} {} attempt {} wake {wake}", head.path, head.state, head.attempt);
-    }
-    if let Some(run) = &change.run {
-        let _ = write!(line, ", run {}", run.run.state);
-    }
-    for event in &change.events {
-        let _ = write!(line, ", {}:{}", event.event.seq, event.event.type_);
-    }
-    for attempt in &change.attempts {
-        let _ = write!(line, ", attempt {}: {:?}", attempt.attempt, attempt.outcome);
-    }
-    line
 }
 
 impl Interceptor for SimJournal {
@@ -176,6 +127,7 @@ impl Interceptor for SimJournal {
             self.world.lag().await;
         }
         self.life.gate().await;
+        self.reach().await?;
         if self.world.read_fails() {
             self.world.trace("a read fails");
             self.world.count("read failed");
@@ -193,6 +145,7 @@ impl Interceptor for SimJournal {
         self.life.gate().await;
         world.lag().await;
         self.life.gate().await;
+        self.reach().await?;
         let fault = world.write_fault();
         if let Some(fault) = fault {
             world.trace(format_args!("{fault:?} at {call}"));
@@ -242,11 +195,37 @@ impl Interceptor for SimJournal {
         self.life.gate().await;
         world.lag().await;
         self.life.gate().await;
+        if self.life.was_cut_off().await {
+            world.count("commit in doubt after a partition");
+            return Err(injected("no answer: it may be done"));
+        }
         done
     }
 
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
         self.write(&describe(&change), || self.write_change(&change)).await
+    }
+
+    async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
+        if self.world.is_sabotaged(Sabotage::ReadsLiveBeforeRun) {
+            let live = self.read("nodes_live", self.inner.nodes_live(run, None)).await?;
+            lock(&self.kept.live).insert(run.clone(), live);
+            self.world.lag().await;
+        }
+        if self.world.is_sabotaged(Sabotage::AnswersFromItsCache)
+            && let Some(old) = self.inner.recent().and_then(|recent| recent.run(run))
+        {
+            return Ok(Some(old));
+        }
+        self.read("run_fetch", self.inner.run_fetch(run)).await
+    }
+
+    async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Result<Vec<NodeHead>, JournalError> {
+        if let Some(mut live) = lock(&self.kept.live).remove(run) {
+            live.retain(|head| under.is_none_or(|under| under.contains(&head.path) && *under != head.path));
+            return Ok(live);
+        }
+        self.read("nodes_live", self.inner.nodes_live(run, under)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
@@ -307,12 +286,16 @@ impl Interceptor for SimJournal {
 
     async fn beat(&self, worker: &WorkerId) -> Result<(), JournalError> {
         let beaten = self.write("beat", || self.inner.beat(worker)).await;
+        self.world.has_beaten(worker, self.now());
         let is_ignored = self.world.is_sabotaged(Sabotage::IgnoresItsFence);
         if is_ignored && beaten == Err(JournalError::Fenced) { Ok(()) } else { beaten }
     }
 
     async fn heartbeats(&self) -> Result<Vec<Heartbeats>, JournalError> {
         let mut found = self.read("heartbeats", self.inner.heartbeats()).await?;
+        for beats in self.dead_by_sabotage(&found) {
+            let _declared = self.inner.declare_dead(&beats).await;
+        }
         if self.world.is_sabotaged(Sabotage::DeclaresTheLivingDead) {
             // As a look would be that never gets anything new.
             found.iter_mut().for_each(|beats| beats.count = 0);
@@ -329,6 +312,52 @@ impl Interceptor for SimJournal {
             seen = now;
         }
         self.write("declare_dead", || self.inner.declare_dead(&seen)).await
+    }
+
+    async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {
+        let held = self.write("hold_duty", || self.inner.hold_duty(duty, worker)).await;
+        if duty == Duty::Outbox
+            && let Ok(held) = held
+        {
+            self.world.has_duty_to_send(worker, held);
+            return Ok(held || self.world.sends_anyway());
+        }
+        held
+    }
+
+    async fn outbox_owed(
+        &self,
+        recipient: Recipient,
+        after: OutboxId,
+        in_hand: &[OutboxId],
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, JournalError> {
+        let highest = in_hand.iter().max().copied().unwrap_or_default();
+        let skips = self.world.is_sabotaged(Sabotage::SkipsLateOutboxIds);
+        let after = if skips { self.kept.read_to(recipient, highest) } else { after };
+        let owed = self.inner.outbox_owed(recipient, after, in_hand, limit);
+        let owed = self.read("outbox_owed", owed).await?;
+        if let Some(last) = owed.last().filter(|_| skips) {
+            self.kept.read_to(recipient, last.id);
+        }
+        Ok(owed)
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, JournalError> {
+        let shared = self.inner.is_shared().then(|| self.world.clock.now());
+        self.read("time", async { Ok(shared) }).await
+    }
+
+    async fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> Result<(), JournalError> {
+        let signs = if self.world.is_sabotaged(Sabotage::KeepsWhatItHears) { &[] } else { signs };
+        let note = || self.inner.note_signs(worker, signs, known_to, forget_before);
+        self.write("note_signs", note).await
     }
 
     async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError> {

@@ -33,6 +33,7 @@ mod callers;
 mod clock;
 mod executors;
 mod journal;
+mod life;
 mod process;
 mod run;
 mod scenario;
@@ -40,6 +41,7 @@ mod services;
 mod shrink;
 mod silent;
 mod steering;
+mod stores;
 mod watch;
 mod world;
 
@@ -132,11 +134,20 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// What must occur besides when several processes share the journal.
-const MUST_OCCUR_AMONG_REPLICAS: [&str; 4] = [
+const MUST_OCCUR_AMONG_REPLICAS: [&str; 13] = [
+    "call to a store lost",
+    "call to a store takes effect late",
+    "sender took over",
     "call sent by a worker that was declared dead",
+    "commit in doubt after a partition",
+    "journal out for all",
+    "process cut off from the journal",
     "conflict",
+    "dispatch paused",
     "process ended because it was declared dead",
     "process frozen",
+    "silent composite begun again",
+    "silent composite given up",
 ];
 
 /// A world with one process, or with several that share the journal.
@@ -207,13 +218,35 @@ fn every_sabotage_among_replicas_is_found() {
     for sabotage in [
         Sabotage::IgnoresItsFence,
         Sabotage::DeclaresTheLivingDead,
+        Sabotage::KeepsWhatItHears,
+        Sabotage::IgnoresPausesOfOthers,
+        Sabotage::ExpiresByItsClock,
+        Sabotage::ExpiresAfterAnOutage,
+        Sabotage::ReadsLiveBeforeRun,
+        Sabotage::AnswersFromItsCache,
+        Sabotage::SkipsLateOutboxIds,
+        Sabotage::SendsWithoutTheDuty,
         Sabotage::KeepsClaimsOfDeadWorkers,
         Sabotage::SplitsCommits,
         Sabotage::StaleCache,
     ] {
         let found = all(1..201, AMONG_REPLICAS, Some(sabotage));
-        assert!(found.is_err(), "{sabotage:?} is not found");
+        match found {
+            Ok(_) => panic!("{sabotage:?} is not found"),
+            Err((seed, outcome)) => println!("{sabotage:?} is found at seed {seed}: {:?}", outcome.violation),
+        }
     }
+}
+
+/// Thirty seconds without the database: every process lives on, and no node fails.
+#[test]
+fn outage_of_the_journal_expires_no_process_and_fails_no_node() {
+    let counts = all(1..61, Scenario::with_an_outage, None);
+    let counts = counts.unwrap_or_else(|(seed, outcome)| report(seed, Scenario::with_an_outage, outcome));
+    assert!(counts.contains_key("journal out for all"), "{counts:?}");
+    assert!(!counts.contains_key("process ended because it was declared dead"), "{counts:?}");
+    let found = all(1..61, Scenario::with_an_outage, Some(Sabotage::ExpiresAfterAnOutage));
+    assert!(found.is_err(), "workers that are declared dead after it are not found");
 }
 
 #[test]

@@ -11,10 +11,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -26,8 +23,9 @@ use jarvis_run_coordinator::{
     dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
-    journal::Journal,
+    journal::{Duties, Journal, JournalError, follow_time},
     metrics::Metrics,
+    outbox::{self, Outbox, Receivers},
     record::Estimate,
     redact::Redactor,
     resilience::ServiceWatch,
@@ -37,18 +35,19 @@ use jarvis_run_coordinator::{
         node_registry::{NodeTypes, RegistryOptions},
         policy::{self, Policy},
     },
-    time::{Clock, SteadyClock, SystemClock, within},
+    time::{Clock, FollowedClock, MachineClock, SteadyClock, SystemClock, within},
     traces::Traces,
     types::{IdSource, Uri, WorkerId},
 };
 use slog::{Logger, o};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::ProcessClock,
     executors::{AtomicRole, CompositeRole},
     journal::SimJournal,
+    life::Life,
     services::Services,
+    stores::SimStores,
     world::World,
 };
 
@@ -56,68 +55,19 @@ use crate::{
 const SLOTS: usize = 3;
 /// The bound on jobs in memory.
 const IN_HAND: usize = 16;
+/// How long an answer waits for the stores.
+const STORE_WAIT: Duration = Duration::from_millis(400);
 /// The time limit of a drain.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// The time limit of releasing its claims.
 const CUT_OFF: Duration = Duration::from_secs(1);
 const NODE_TIMEOUT: Duration = Duration::from_secs(15);
 const RUN_TIMEOUT: Duration = Duration::from_secs(90);
+/// The time limits of nodes and runs that an outage of the journal must not end.
+const PATIENT: Duration = Duration::from_secs(240);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The silence after which a composite's executor counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(8);
-
-/// Whether a process lives, or stands still as after a SIGSTOP.
-#[derive(Default)]
-pub struct Life {
-    over: AtomicBool,
-    died: CancellationToken,
-    frozen: AtomicBool,
-    /// (A watch channel wakes those that wait in a random order.)
-    thawed: Notify,
-    was_frozen: AtomicBool,
-}
-
-impl Life {
-    pub fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.died.cancel();
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
-    }
-
-    pub async fn died(&self) {
-        self.died.cancelled().await;
-    }
-
-    /// Freezes the process: it does nothing until it is thawed, and notices nothing.
-    pub fn freeze(&self) {
-        self.was_frozen.store(true, Ordering::SeqCst);
-        self.frozen.store(true, Ordering::SeqCst);
-    }
-
-    pub fn thaw(&self) {
-        self.frozen.store(false, Ordering::SeqCst);
-        self.thawed.notify_waiters();
-    }
-
-    /// Whether it was frozen: then it may act on what it had decided before.
-    pub fn was_frozen(&self) -> bool {
-        self.was_frozen.load(Ordering::SeqCst)
-    }
-
-    /// Returns at once while the process lives, later while it is frozen, and never
-    /// after its end.
-    pub async fn gate(&self) {
-        while self.frozen.load(Ordering::SeqCst) {
-            self.thawed.notified().await;
-        }
-        if self.is_over() {
-            std::future::pending().await
-        }
-    }
-}
 
 pub struct Process {
     pub life: Arc<Life>,
@@ -142,10 +92,26 @@ impl Process {
             Arc::new(SimJournal::open(world, life).expect("memory does not fail"));
         let log = world.story.logger(&world.clock, "coordinator");
         let floor = journal.latest_commit_time().await.ok()?;
-        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(world.clock.clone(), floor, |_| {}));
+        let (machine, followed) = clocks(world, &*journal).await.ok()?;
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(machine, floor, |_| {}));
         let owner: WorkerId = world.ids.owner_id();
         world.trace(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
+        let duties = Arc::new(Duties::new(&*journal));
+        let outbox = journal.is_shared().then(|| {
+            let stores = Arc::new(SimStores::new(world, life, queue.worker()));
+            Outbox::begin(outbox::Parts {
+                journal: Arc::clone(&journal),
+                stores: Receivers { runs: Arc::clone(&stores) as _, events: stores, artifacts: None },
+                clock: Arc::clone(&clock),
+                duties: Arc::clone(&duties),
+                wait: STORE_WAIT,
+                hosts: ("run-store.test".into(), "event-stream.test".into()),
+                tasks: tasks.clone(),
+                traces: Traces::off(),
+                log: log.clone(),
+            })
+        });
         let services = Arc::new(Services::new(world));
         let watch = |service| Arc::new(ServiceWatch::new(service, service, 1, log.clone()));
         let coordinator = Arc::new(Coordinator::new(coordinator::Parts {
@@ -176,13 +142,13 @@ impl Process {
                 Arc::clone(&clock),
                 log.clone(),
             ),
-            outbox: None,
+            outbox,
             queue: Arc::clone(&queue),
             rules: Rules {
                 dotted_keys: false,
                 max_retries: 4,
-                node_timeout: NODE_TIMEOUT,
-                run_timeout: RUN_TIMEOUT,
+                node_timeout: if world.scenario.patient { PATIENT } else { NODE_TIMEOUT },
+                run_timeout: if world.scenario.patient { PATIENT } else { RUN_TIMEOUT },
                 composite_silence: Some(SILENCE).filter(|_| world.watches_silence()),
                 bounds: Bounds::default(),
                 default_usage: Estimate { external_calls: Some(1), cost_millionths: Some(0) },
@@ -227,7 +193,9 @@ impl Process {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
+            followed,
             queue: Arc::clone(&queue),
+            duties,
             health: Arc::default(),
             executors: Executors {
                 atomic: Some(Pool::atomic(atomic.collect(), options())),
@@ -275,6 +243,7 @@ impl Process {
         if stopped.is_none() {
             self.tasks.cut_off().await;
         }
+        self.beats.stopping().cancel();
         // If this fails, the next process takes over what is left.
         let _ = within(
             &*world.clock,
@@ -286,6 +255,22 @@ impl Process {
         world.count(if stopped.is_some() { "drained" } else { "drained and cut off" });
         self.life.end();
     }
+}
+
+/// The clock of a process: that of its machine, or the journal's, which processes follow
+/// that share it, each with a machine whose clocks are wrong in their own way.
+async fn clocks(
+    world: &Arc<World>,
+    journal: &dyn Journal,
+) -> Result<(Arc<dyn MachineClock>, Option<Arc<FollowedClock>>), JournalError> {
+    if !journal.is_shared() {
+        return Ok((world.clock.clone(), None));
+    }
+    let (skew, rate) = world.wrong_clock();
+    let machine = Arc::new(ProcessClock { real: Arc::clone(&world.clock), skew, rate });
+    let followed = Arc::new(FollowedClock::new(machine));
+    follow_time(journal, &followed).await?;
+    Ok((Arc::clone(&followed) as _, Some(followed)))
 }
 
 /// Starts a process whenever this one of the replicas is gone.
@@ -315,6 +300,7 @@ pub async fn keep_up(world: Arc<World>) {
             }
             world.gone(&life);
         }
+        world.trouble();
         life.end();
         world.trace("the process is gone");
         tokio::join!(tasks.cut_off(), beats.cut_off());

@@ -5,7 +5,7 @@ mod draw;
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use jarvis_run_coordinator::types::CompletionState;
+use jarvis_run_coordinator::types::{CompletionState, NodeKind};
 use scripted_executor::Behaviour;
 
 /// Everything that is drawn at random.
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub sabotage: Option<Sabotage>,
     /// The number of processes that share the journal.
     pub replicas: u32,
+    /// Nodes and runs have time enough for an outage of the journal.
+    pub patient: bool,
 }
 
 /// A deliberate bug, which the checks must find.
@@ -60,6 +62,22 @@ pub enum Sabotage {
     IgnoresItsFence,
     /// Workers are declared dead although they have beaten since.
     DeclaresTheLivingDead,
+    /// What one process hears of executors, the others do not know.
+    KeepsWhatItHears,
+    /// Attempts begin under pauses that have changed.
+    IgnoresPausesOfOthers,
+    /// Workers are declared dead by the times of their heartbeats.
+    ExpiresByItsClock,
+    /// Workers are declared dead that could not beat because the journal was out.
+    ExpiresAfterAnOutage,
+    /// Answers are made of what a process has written itself.
+    AnswersFromItsCache,
+    /// Entries of the outbox that appear below one that was read are not sent.
+    SkipsLateOutboxIds,
+    /// Each process sends the outbox.
+    SendsWithoutTheDuty,
+    /// The live nodes of a run are read before the run.
+    ReadsLiveBeforeRun,
 }
 
 /// What becomes of a node: an atomic node has executions, a composite has begins and
@@ -148,6 +166,10 @@ pub enum ActionKind {
     Drain,
     /// A process stands still for this time, as after a SIGSTOP.
     Freeze(Duration),
+    /// A process does not reach the journal for this time.
+    CutOff(Duration),
+    /// The journal's database is out for this time.
+    JournalOut(Duration),
     /// The wall clock is stepped by this number of milliseconds.
     ClockSet(i64),
     /// The composite executor restarts and loses its state.
@@ -186,13 +208,25 @@ pub enum ActionKind {
 }
 
 /// What an operator pauses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Paused {
     All,
     Executor,
     /// The nodes of one type.
     Atomic,
     Composite,
+}
+
+impl Paused {
+    /// Whether the dispatch of a node of this kind and type is paused.
+    pub fn covers(self, kind: Option<NodeKind>, node_type: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Executor => kind == Some(NodeKind::Atomic),
+            Self::Atomic => node_type == ATOMIC[0],
+            Self::Composite => node_type == COMPOSITE,
+        }
+    }
 }
 
 /// A fault of a write to the journal.
@@ -250,6 +284,8 @@ impl Scenario {
             | ActionKind::Crash
             | ActionKind::Drain
             | ActionKind::Freeze(_)
+            | ActionKind::CutOff(_)
+            | ActionKind::JournalOut(_)
             | ActionKind::ClockSet(_)
             | ActionKind::ExecutorRestart
             | ActionKind::ExecutorsDown(_)

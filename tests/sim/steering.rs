@@ -48,6 +48,7 @@ pub async fn pause(world: Arc<World>, paused: Paused, time: Duration) -> Result<
         Paused::Atomic => PauseScope::NodeType { node_type_id: ATOMIC[0].into() },
         Paused::Composite => PauseScope::NodeType { node_type_id: COMPOSITE.into() },
     };
+    let what = paused;
     let paused = world
         .call_until(|process| {
             let scope = scope.clone();
@@ -56,7 +57,9 @@ pub async fn pause(world: Arc<World>, paused: Paused, time: Duration) -> Result<
         })
         .await?;
     world.count("dispatch paused");
+    world.is_paused(what);
     world.clock.sleep(time).await;
+    world.is_resumed(what);
     world
         .call_until(|process| {
             let scope = paused.scope.clone();

@@ -1,7 +1,11 @@
 //! The checks: each run after each commit, by itself and against its earlier state; and
 //! every answer that a caller got.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jarvis_run_coordinator::{
     engine::lifecycle,
@@ -13,6 +17,8 @@ use jarvis_run_coordinator::{
     types::{NodeRun, NodeRunId, NodeRunState, RunEventType, RunId, RunState, WorkerId},
 };
 
+use crate::scenario::Paused;
+
 /// The last seen state of every run, and all promises.
 #[derive(Default)]
 pub struct Watch {
@@ -21,6 +27,11 @@ pub struct Watch {
     promises: Vec<(Duration, Promise)>,
     /// The number of parked items at the last check.
     pub parked: usize,
+    /// What an operator was answered is paused, and has not begun to resume.
+    pub paused: BTreeSet<Paused>,
+    /// What an operator has begun to resume at some time: later pauses of it are not
+    /// watched.
+    pub resumed: BTreeSet<Paused>,
 }
 
 /// A violated rule, and where.
@@ -62,9 +73,23 @@ impl Watch {
             }
             if let Some(seen) = seen {
                 broken.extend(check_transition(&seen, whole));
+                broken.extend(self.check_paused(&seen, whole));
             }
         }
         broken
+    }
+}
+
+impl Watch {
+    /// No attempt begins in the scope of a pause.
+    fn check_paused(&self, seen: &Whole, whole: &Whole) -> Option<Broken> {
+        let begins = |node: &&NodeRecord| {
+            let before = seen.node(node.id()).map_or(0, |old| old.attempt);
+            let (kind, node_type) = (node.node.kind, &node.node.node_type_ref.node_type_id);
+            node.attempt > before && self.paused.iter().any(|paused| paused.covers(kind, node_type))
+        };
+        let node = whole.nodes.iter().find(begins)?;
+        Some(("no attempt begins while its dispatch is paused".into(), node.id().to_string()))
     }
 }
 

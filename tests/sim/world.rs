@@ -26,8 +26,10 @@ use self::{
 use crate::{
     clock::SimClock,
     executors::Ledger,
-    process::{Life, Process},
+    life::Life,
+    process::Process,
     scenario::{Sabotage, Scenario},
+    stores::Stored,
     watch::Watch,
 };
 
@@ -50,6 +52,8 @@ pub struct World {
     waiting: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
     /// The claims of workers that are not up, and since when.
     orphans: Mutex<BTreeMap<(NodeRunId, Job), Duration>>,
+    /// What the JARVIS stores have.
+    pub stored: Mutex<Stored>,
     /// The nodes of calls that a process sent when it was thawed, although others had
     /// taken over.
     sent_late: Mutex<BTreeSet<NodeRunId>>,
@@ -94,6 +98,7 @@ impl World {
             troubles: Mutex::default(),
             waiting: Mutex::default(),
             orphans: Mutex::default(),
+            stored: Mutex::default(),
             sent_late: Mutex::default(),
         })
     }
@@ -123,6 +128,10 @@ impl World {
         match up.len() {
             0 => None,
             1 => up.first().cloned(),
+            // Some callers hop from process to process, others stay for a while.
+            many if self.scenario.seed.is_multiple_of(3) => {
+                up.get((self.clock.elapsed().as_secs() / 12) as usize % many).cloned()
+            }
             many => up.get(lock(&self.chance).below(many as u64) as usize).cloned(),
         }
     }
@@ -141,10 +150,9 @@ impl World {
         lock(&self.up).retain(|process| !Arc::ptr_eq(&process.life, life));
     }
 
-    /// Whether composites whose executors are silent are begun again. What keeps them
-    /// is known to the process that hears it, so several processes do not.
+    /// Whether composites whose executors are silent are begun again.
     pub fn watches_silence(&self) -> bool {
-        self.scenario.replicas == 1 && !self.is_sabotaged(Sabotage::IgnoresSilence)
+        !self.is_sabotaged(Sabotage::IgnoresSilence)
     }
 
     /// Calls the coordinator, as a caller on the network does.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use slog::{Logger, o, warn};
 
-use crate::time::{MachineClock, SteadyClock, Timestamp};
+use crate::{
+    journal::{Journal, JournalError, follow_time},
+    time::{FollowedClock, MachineClock, SteadyClock, Timestamp},
+};
 
 /// If the newest time in the journal is this much later than the wall clock, the
 /// wall clock was set back. Smaller differences come from how clocks are read.
@@ -27,6 +30,20 @@ pub(super) fn steady_clock(
         warn!(log, "journal is ahead of the wall clock"; "ahead_seconds" => ahead);
     }
     clock
+}
+
+/// The clock of a journal that several processes share, which they all follow. What
+/// others say by their own clocks (the times in tokens) is still judged by the machine's.
+pub(super) async fn followed_clock(
+    journal: &dyn Journal,
+    machine: &Arc<dyn MachineClock>,
+) -> Result<Option<Arc<FollowedClock>>, JournalError> {
+    if !journal.is_shared() {
+        return Ok(None);
+    }
+    let followed = Arc::new(FollowedClock::new(Arc::clone(machine)));
+    follow_time(journal, &followed).await?;
+    Ok(Some(followed))
 }
 
 #[cfg(test)]

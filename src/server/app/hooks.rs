@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::Settings,
     health::DispatchStatus,
-    journal::Journal,
+    journal::{Duties, Journal},
     metrics::Metrics,
     record::ExecutorName,
     redact::Redactor,
@@ -26,6 +26,7 @@ pub(super) struct Hooks<'s> {
     pub(super) certificates: &'s Certificates,
     pub(super) journal: &'s Arc<dyn Journal>,
     pub(super) clock: &'s Arc<dyn Clock>,
+    pub(super) duties: &'s Arc<Duties>,
     pub(super) wall: Arc<dyn MachineClock>,
     pub(super) dispatch: &'s Arc<DispatchStatus>,
     pub(super) metrics: &'s Metrics,
@@ -35,7 +36,7 @@ pub(super) struct Hooks<'s> {
 impl Hooks<'_> {
     /// Starts them, unless they are off.
     pub(super) fn begin(self, log: Logger) -> Result<Option<Arc<Webhooks>>, StartError> {
-        let Self { settings, certificates, journal, clock, wall, dispatch, metrics, tasks } = self;
+        let Self { settings, certificates, journal, clock, duties, wall, dispatch, metrics, tasks } = self;
         let Some(webhooks) = &settings.webhooks else { return Ok(None) };
         let public_url = settings.public_url.as_ref().map(|url| url.without_credentials());
         let sender = SenderOptions {
@@ -48,6 +49,7 @@ impl Hooks<'_> {
         let begun = Webhooks::begin(Parts {
             journal: Arc::clone(journal),
             clock: Arc::clone(clock),
+            duties: Arc::clone(duties),
             sender,
             source: Source { public_url },
             seal: webhook_seal(settings)?,

@@ -9,7 +9,7 @@ use super::{
     Server, StartError, Surroundings,
     assignment_key::{self, assignment_tokens},
     certificates::{Certificates, check_secrets, delegation},
-    clock::steady_clock,
+    clock::{followed_clock, steady_clock},
     health::Reporters,
     hooks::Hooks,
     journal::OpenJournal,
@@ -27,7 +27,7 @@ use crate::{
     engine::{Approvals, Bounds, Gates, Rules},
     events::{EventHub, Events},
     health::DispatchStatus,
-    journal::{Owing, retention::Retention},
+    journal::{Duties, Owing, retention::Retention},
     metrics::Metrics,
     outbox::{self, Outbox},
     record::{Estimate, millionths},
@@ -79,12 +79,15 @@ impl Startup<'_> {
         let opened = OpenJournal::open(settings, before_journal, self.component("journal")).await?;
         let OpenJournal { journal, owing, fatal: journal_fatal, figures } = opened;
         let floor = journal.latest_commit_time().await?;
-        let steady = Arc::new(steady_clock(Arc::clone(&machine), floor, log));
+        let followed = followed_clock(&*journal, &machine).await?;
+        let timed_by = followed.clone().map_or_else(|| Arc::clone(&machine), |followed| followed as _);
+        let steady = Arc::new(steady_clock(timed_by, floor, log));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as _;
         let http = certificates.http_client(settings.calls.connect_timeout)?;
         let metrics = Metrics::new();
         let (queue, jobs) = WorkQueue::new(ids.owner_id(), in_hand);
         let worker = queue.worker().clone();
+        let duties = Arc::new(Duties::new(&*journal));
         let of_traces = traces::Parts {
             journal: &journal,
             clock: &clock,
@@ -116,8 +119,9 @@ impl Startup<'_> {
         let outbox = settings.stores.as_ref().zip(stores.clone()).map(|(settings, stores)| {
             Outbox::begin(outbox::Parts {
                 journal: Arc::clone(&journal),
-                stores,
+                stores: stores.into(),
                 clock: Arc::clone(&clock),
+                duties: Arc::clone(&duties),
                 wait: settings.wait,
                 hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
@@ -132,6 +136,7 @@ impl Startup<'_> {
             certificates: &certificates,
             journal: &journal,
             clock: &clock,
+            duties: &duties,
             wall: machine,
             dispatch: &dispatch_status,
             metrics: &metrics,
@@ -178,7 +183,9 @@ impl Startup<'_> {
             attempts: coordinator.attempts(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
+            followed,
             queue,
+            duties: Arc::clone(&duties),
             health: Arc::clone(&dispatch_status),
             executors: peers.executors(settings)?,
             assignment_tokens,
@@ -226,13 +233,14 @@ impl Startup<'_> {
         // Not earlier: a process that cannot listen must not have called an
         // executor, and executors may call back at once.
         dispatcher.begin(jobs);
-        bulk.bulk_begin(tasks);
+        bulk.bulk_begin(&duties, tasks);
         if let Some(pump) = pump {
             trace_tasks.supervise("spans", Arc::clone(&clock), move || pump.clone().run());
         }
         Retention {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
+            duties,
             runs: settings.journal.retention,
             audit: settings.journal.audit_retention,
             log: self.component("retention"),

@@ -62,6 +62,8 @@ impl Server {
         }
         // Its task holds the journal, too.
         within(&*clock, CUT_OFF, trace_tasks.cut_off()).await;
+        // It is not declared dead if a heartbeat comes after the claims are released.
+        beats.stopping().cancel();
         let closed = within(&*clock, CUT_OFF, async {
             if let Err(failure) = journal.release_claims(&worker, clock.now()).await {
                 warn!(log, "could not release claims: the next start takes them over"; "error" => %failure);

@@ -7,7 +7,7 @@
 
 use slog::{debug, error};
 
-use super::{committer::Committer, error::CoordinatorError};
+use super::{committer::Committer, error::CoordinatorError, liveness::Unnoted};
 use crate::{events::Newest, health::WriteFailure, journal::JournalError, types::NodeRunId};
 
 impl Committer {
@@ -85,6 +85,18 @@ impl Committer {
             return Err(failure);
         }
         Ok(())
+    }
+
+    /// Notes in the journal what this process has heard of executors, for the others.
+    pub(crate) async fn note_signs(&self) -> Result<(), JournalError> {
+        let Some(unnoted) = self.liveness.unnoted(self.clock.now()) else { return Ok(()) };
+        let Unnoted { signs, known_to, forget_before } = unnoted;
+        let noted = self.journal.note_signs(self.queue.worker(), &signs, known_to, forget_before).await;
+        match noted {
+            Ok(()) => self.liveness.noted(known_to),
+            Err(_) => self.liveness.not_noted(signs),
+        }
+        noted
     }
 
     /// Announces to the followers of runs what the journal says about them.

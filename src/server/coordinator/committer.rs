@@ -7,6 +7,10 @@
 //!                                                                      └─ work queue
 //! ```
 //!
+//! If the journal keeps records that may be old, a command is first decided on those. Only
+//! a commit that succeeds proves it right: whatever else comes of it, it is decided again
+//! on the latest.
+//!
 //! **Architecture invariants.** Commands on one run are decided one after the
 //! other; other runs do not wait. Nothing is announced, queued or answered before
 //! its commit is durable.
@@ -141,6 +145,8 @@ impl Committer {
     {
         let _locked = self.locks.lock(run).await;
         let (mut conflicts, first) = (0, self.clock.now());
+        // The commit finds out whether what it is decided on was old.
+        let mut recent = self.journal.recent().filter(|recent| recent.run(run).is_some());
         loop {
             let now = self.clock.now();
             let cx = Cx { rules: &self.rules, cause, claim: self.queue.claim_unbounded(), now };
@@ -148,7 +154,19 @@ impl Committer {
                 true => now.since(first) < CONFLICTS_WITHIN,
                 false => conflicts < CONFLICTS,
             };
-            let Decision { changes, answer } = match decide(cx).await {
+            let decided = match recent {
+                Some(_) => MAY_BE_OLD.scope(run.clone(), decide(cx)).await,
+                None => decide(cx).await,
+            };
+            let is_proven = |decided: &Decision<T>| decided.changes.as_ref().is_some_and(proves_its_reads);
+            if let Some(old) = recent.take()
+                && !decided.as_ref().is_ok_and(is_proven)
+            {
+                // Nothing would find it out: it is decided on the latest.
+                old.forget(run);
+                continue;
+            }
+            let Decision { changes, answer } = match decided {
                 Err(CoordinatorError::Journal(JournalError::Conflict)) if may_repeat => {
                     self.conflict(run, &mut conflicts).await;
                     continue;
@@ -159,7 +177,7 @@ impl Committer {
             if self.journal.wants_notices() {
                 changes.notices = changes.to_report();
             }
-            let announcement = self.announcement(&changes, now);
+            let (announcement, pauses) = (self.announcement(&changes, now), changes.pauses);
             let (tally, began) = (Tally::of(&changes), Instant::now());
             let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
             let committed = self.journal.commit(changes).await;
@@ -172,7 +190,15 @@ impl Committer {
                     self.announce(run, &announcement, now);
                     return Ok((answer, owed));
                 }
-                Err(JournalError::Conflict) if may_repeat => self.conflict(run, &mut conflicts).await,
+                Err(JournalError::Conflict) if may_repeat => {
+                    self.conflict(run, &mut conflicts).await;
+                    if pauses.is_some() {
+                        // Perhaps another process has changed them. (Who decides under them
+                        // keeps this one from doing so.)
+                        let loaded = self.pauses.load(&*self.journal).await;
+                        loaded.map_err(|failure| self.read_failed(failure))?;
+                    }
+                }
                 Err(failure) => return Err(self.commit_failed(failure, announcement.ended)),
             }
         }
@@ -180,6 +206,9 @@ impl Committer {
 
     /// Waits before a command is decided again, if another process may have been faster.
     async fn conflict(&self, run: &RunId, conflicts: &mut u32) {
+        if let Some(recent) = self.journal.recent() {
+            recent.forget(run);
+        }
         debug!(self.log, "decided on stale records, deciding again"; "run_id" => %run, "conflicts" => *conflicts);
         if self.journal.is_shared() {
             let salt = self.queue.worker().as_str();
@@ -255,6 +284,16 @@ impl Committer {
             Room::Reserve => Err(JournalError::Reserved.into()),
         }
     }
+}
+
+tokio::task_local! {
+    /// Decides on records of this run that may be old ([`Recent`](crate::journal::Recent)).
+    pub(super) static MAY_BE_OLD: RunId;
+}
+
+/// Whether a commit of these changes fails if what they were decided on was old.
+fn proves_its_reads(changes: &ChangeSet) -> bool {
+    changes.run.is_some() || !changes.nodes.is_empty() || !changes.heads.is_empty()
 }
 
 /// The name of a commit's outcome in metrics.

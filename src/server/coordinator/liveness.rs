@@ -13,18 +13,35 @@
 //! under way. Executors further above need no sign: a live composite below them is
 //! reason enough to wait.
 //!
-//! Signs are kept in memory only: polls are frequent, and none of them may cost a
+//! Signs are kept in memory: polls are frequent, and none of them may cost a
 //! commit. A new process takes its own start as a sign of life of every executor.
 //! The record only has the time of the next check (`engine::silence_check`).
+//!
+//! Where several processes hear them, each notes in the journal what it has heard, a few
+//! times in the silence limit:
+//!
+//! ```text
+//!   heard by A ─▶ noted by A: signs, "nothing else until then" ─▶ judged by B: the last sign of all,
+//!                                                                 plus what some have not noted yet
+//! ```
+//!
+//! While the journal is out, nothing is heard by anyone: that time does not count. What a
+//! process has not noted yet counts as if it had heard something, and so does what
+//! one that has crashed may not have noted.
 //!
 //! Bounded: live nodes and holders of assignment tokens make entries; a node that
 //! has ended only renews those of its ancestors. An entry older than the silence
 //! limit equals no entry, and is dropped.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use crate::{
     auth::{Principal, Scope},
+    journal::{Heard, SignOfLife},
     record::{ChangeSet, NodePath, NodeRecord},
     time::Timestamp,
     types::RunId,
@@ -38,9 +55,18 @@ const TIDY_FROM: usize = 1024;
 pub(super) struct Liveness {
     /// The silence limit. `None`: there are no checks.
     silence: Option<Duration>,
-    /// When this process started.
-    start: Timestamp,
+    /// When this process started, or was last unable to hear anything for a while.
+    start: AtomicI64,
+    /// Whether other processes hear signs, too.
+    is_shared: bool,
     last: Mutex<Last>,
+}
+
+/// What this process has heard since it last noted something.
+pub(super) struct Unnoted {
+    pub(super) signs: Vec<SignOfLife>,
+    pub(super) known_to: Timestamp,
+    pub(super) forget_before: Timestamp,
 }
 
 #[derive(Default)]
@@ -50,11 +76,57 @@ struct Last {
     entries: usize,
     /// The number of entries at which old ones are dropped next.
     tidy_at: usize,
+    /// What has to be noted in the journal, if other processes hear signs, too.
+    unnoted: Option<BTreeMap<(RunId, String), Timestamp>>,
+    /// When that was last begun, and when it last succeeded.
+    noted_at: Option<Timestamp>,
+    noted_last: Option<Timestamp>,
 }
 
 impl Liveness {
-    pub(super) fn new(silence: Option<Duration>, start: Timestamp) -> Self {
-        Self { silence, start, last: Mutex::default() }
+    pub(super) fn new(silence: Option<Duration>, start: Timestamp, is_shared: bool) -> Self {
+        let last = Last { unnoted: is_shared.then(BTreeMap::new), ..Last::default() };
+        Self { silence, start: AtomicI64::new(start.as_micros()), is_shared, last: Mutex::new(last) }
+    }
+
+    /// What is to be noted in the journal now, if it is time.
+    pub(super) fn unnoted(&self, now: Timestamp) -> Option<Unnoted> {
+        let silence = self.silence.filter(|_| self.is_shared)?;
+        let mut last = self.last();
+        if last.noted_at.is_some_and(|noted| now.since(noted) < note_every(silence)) {
+            return None;
+        }
+        // While the journal is out, no process hears anything, because each request fails.
+        if last.noted_last.is_some_and(|noted| now.since(noted) >= note_every(silence) * 3) {
+            self.start.store(now.as_micros(), Ordering::SeqCst);
+        }
+        last.noted_at = Some(now);
+        let unnoted = last.unnoted.as_mut().map(std::mem::take).unwrap_or_default();
+        let signs =
+            unnoted.into_iter().map(|((run_id, path), at)| SignOfLife { run_id, path: path.into(), at });
+        Some(Unnoted { signs: signs.collect(), known_to: now, forget_before: now - silence * 2 })
+    }
+
+    /// That is noted.
+    pub(super) fn noted(&self, known_to: Timestamp) {
+        self.last().noted_last = Some(known_to);
+    }
+
+    /// That could not be noted: it is to be, next time.
+    pub(super) fn not_noted(&self, signs: Vec<SignOfLife>) {
+        let mut last = self.last();
+        last.noted_at = None;
+        for SignOfLife { run_id, path, at } in signs {
+            last.is_unnoted(&run_id, path.as_str(), at);
+        }
+    }
+
+    /// When the executor of a composite may have been heard last, by any process: this
+    /// one has heard it at `here`.
+    pub(super) fn last_contact_of_all(&self, here: Timestamp, heard: Heard, now: Timestamp) -> Timestamp {
+        let (Some(known_to), Some(silence)) = (heard.known_to, self.silence) else { return now };
+        let last = heard.last.map_or(here, |last| last.max(here));
+        (last + now.since(known_to) + note_every(silence)).min(now.max(here))
     }
 
     /// Notes a request that names this node.
@@ -105,7 +177,8 @@ impl Liveness {
     pub(super) fn last_contact(&self, run: &RunId, path: &NodePath) -> Timestamp {
         let last = self.last();
         let noted = last.runs.get(run).and_then(|places| places.get(path.as_str())).copied();
-        noted.map_or(self.start, |noted| noted.max(self.start))
+        let start = Timestamp::from_micros(self.start.load(Ordering::SeqCst));
+        noted.map_or(start, |noted| noted.max(start))
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -149,7 +222,15 @@ impl Ended {
 }
 
 impl Last {
+    fn is_unnoted(&mut self, run: &RunId, place: &str, now: Timestamp) {
+        if let Some(unnoted) = &mut self.unnoted {
+            let at = unnoted.entry((run.clone(), place.to_owned())).or_insert(now);
+            *at = now.max(*at);
+        }
+    }
+
     fn note(&mut self, run: &RunId, place: &str, now: Timestamp) {
+        self.is_unnoted(run, place, now);
         if !self.runs.contains_key(run) {
             self.runs.insert(run.clone(), HashMap::new());
         }
@@ -165,10 +246,10 @@ impl Last {
 
     /// Renews the entries that the ancestors of an ended node have.
     fn renew(&mut self, run: &RunId, path: &NodePath, now: Timestamp) {
-        let Some(places) = self.runs.get_mut(run) else { return };
+        let has = |places: &HashMap<_, _>, place: &str| places.contains_key(place);
         for place in path.above() {
-            if let Some(noted) = places.get_mut(place) {
-                *noted = now;
+            if self.runs.get(run).is_some_and(|places| has(places, place)) {
+                self.note(run, place, now);
             }
         }
     }
@@ -199,6 +280,11 @@ impl Last {
     }
 }
 
+/// The time between two notes in the journal.
+fn note_every(silence: Duration) -> Duration {
+    (silence / 8).clamp(Duration::from_millis(250), Duration::from_secs(5))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +297,7 @@ mod tests {
     const START: i64 = 1_000_000;
 
     fn liveness() -> Liveness {
-        Liveness::new(Some(SILENCE), at(START))
+        Liveness::new(Some(SILENCE), at(START), false)
     }
 
     fn user() -> Principal {
@@ -271,8 +357,39 @@ mod tests {
     }
 
     #[test]
+    fn what_some_process_may_have_heard_counts() {
+        let liveness = Liveness::new(Some(SILENCE), at(START), true);
+        let (now, after) = (at(START) + SILENCE * 3, |seconds| at(START) + Duration::from_secs(seconds));
+        let every = note_every(SILENCE);
+        let contact = |last: Option<u64>, known_to: Option<u64>| {
+            let heard = Heard { last: last.map(after), known_to: known_to.map(after) };
+            liveness.last_contact_of_all(after(2), heard, now)
+        };
+        assert_eq!(contact(Some(1), None), now, "one has not said anything");
+        assert_eq!(contact(None, Some(30)), after(2) + every, "nothing but this process has heard it");
+        assert_eq!(contact(Some(5), Some(30)), after(5) + every);
+        assert_eq!(contact(Some(5), Some(26)), after(9) + every, "one has not noted four seconds");
+        assert_eq!(contact(Some(5), Some(1)), now);
+    }
+
+    #[test]
+    fn what_was_heard_is_noted_once_in_a_while() {
+        let liveness = Liveness::new(Some(SILENCE), at(START), true);
+        let sign = |path: &str, at| SignOfLife { run_id: "r".into(), path: path.to_owned().into(), at };
+        let unnoted = |at| liveness.unnoted(at).map(|unnoted| (unnoted.signs, unnoted.known_to));
+        liveness.node_used(&user(), &node("r", "1.4"), Use::Report, at(START + 5));
+        let first = vec![sign("1", at(START + 5)), sign("1.4", at(START + 5))];
+        assert_eq!(unnoted(at(START + 6)), Some((first.clone(), at(START + 6))));
+        assert_eq!(unnoted(at(START + 7)), None, "it is not time");
+        liveness.not_noted(first.clone());
+        assert_eq!(unnoted(at(START + 8)), Some((first, at(START + 8))));
+        let later = at(START + 8) + note_every(SILENCE);
+        assert_eq!(unnoted(later), Some((Vec::new(), later)));
+    }
+
+    #[test]
     fn without_checks_nothing_is_kept() {
-        let liveness = Liveness::new(None, at(START));
+        let liveness = Liveness::new(None, at(START), false);
         liveness.node_used(&user(), &node("r", "1.4"), Use::Report, at(START + 5));
         liveness.ended(&"r".into(), &Ended::Node { parent: "1".into() }, at(START + 5));
         assert_eq!(liveness.last().entries, 0);

@@ -199,7 +199,7 @@ impl Coordinator {
         let audit = Arc::new(AuditTrail::new(Arc::clone(&journal), Arc::clone(&clock), log.clone()));
         let committer = Arc::new(Committer {
             audit,
-            liveness: Liveness::new(rules.composite_silence, clock.now()),
+            liveness: Liveness::new(rules.composite_silence, clock.now(), journal.is_shared()),
             health: JournalStatus::default(),
             locks: KeyedLocks::default(),
             pauses: Pauses::new(),

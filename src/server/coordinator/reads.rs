@@ -7,16 +7,35 @@
 
 use slog::error;
 
-use super::{committer::Committer, error::CoordinatorError};
+use super::{
+    committer::{Committer, MAY_BE_OLD},
+    error::CoordinatorError,
+};
 use crate::{
     engine::{Abort, NodeView},
-    journal::JournalError,
+    journal::{JournalError, Recent},
     record::{NodeHead, NodeRecord, RunRecord},
     types::{NodeRunId, RunId},
 };
 
 impl Committer {
+    /// What is known of the run that is decided about now, and may be old. For everything
+    /// else, and outside of decisions, there is only the latest.
+    fn recent(&self) -> Option<(&Recent, RunId)> {
+        let recent = self.journal.recent()?;
+        MAY_BE_OLD.try_with(|run| (recent, run.clone())).ok()
+    }
+
+    fn recent_node(&self, node: &NodeRunId) -> Option<NodeRecord> {
+        let (recent, run) = self.recent()?;
+        recent.node(&run, node)
+    }
+
     pub(super) async fn run_find(&self, run: &RunId) -> Result<Option<RunRecord>, CoordinatorError> {
+        let known = self.recent().filter(|(_, decided)| decided == run);
+        if let Some(found) = known.and_then(|(recent, run)| recent.run(&run)) {
+            return Ok(Some(found));
+        }
         self.journal.run_fetch(run).await.map_err(|failure| self.read_failed(failure))
     }
 
@@ -25,10 +44,16 @@ impl Committer {
     }
 
     pub(super) async fn node_find(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, CoordinatorError> {
+        if let Some(found) = self.recent_node(node) {
+            return Ok(Some(found));
+        }
         self.journal.node_fetch(node).await.map_err(|failure| self.read_failed(failure))
     }
 
     pub(super) async fn head_find(&self, node: &NodeRunId) -> Result<Option<NodeHead>, CoordinatorError> {
+        if let Some(found) = self.recent().and_then(|(recent, run)| recent.head(&run, node)) {
+            return Ok(Some(found));
+        }
         self.journal.head_fetch(node).await.map_err(|failure| self.read_failed(failure))
     }
 
@@ -53,6 +78,9 @@ impl Committer {
         &self,
         node: &NodeRunId,
     ) -> Result<Option<NodeRecord>, CoordinatorError> {
+        if let Some(found) = self.recent_node(node) {
+            return Ok(Some(found));
+        }
         self.journal.node_fetch_bare(node).await.map_err(|failure| self.read_failed(failure))
     }
 

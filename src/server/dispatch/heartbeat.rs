@@ -2,8 +2,9 @@
 //! processes share the journal.
 //!
 //! ```text
-//!   each second: beat ──ok──▶ the lease is extended
+//!   each second: beat ──ok──▶ the lease is extended, and so are the duties that it holds or can take
 //!                  └─ fenced ─▶ fatal: the process ends, and the next one is another worker
+//!                hear what time it is by the journal
 //!                look at the counts of all ──▶ one stood still for 8 s of unbroken looking
 //!                                                └─▶ declared dead, its claims are due at once
 //! ```
@@ -20,7 +21,7 @@ use slog::{crit, info, warn};
 use super::{Dispatcher, Parts};
 use crate::{
     coordinator::CoordinatorError,
-    journal::{Heartbeats, JournalError},
+    journal::{Heartbeats, JournalError, follow_time},
     time::{Timestamp, within},
     types::WorkerId,
 };
@@ -76,6 +77,8 @@ impl Dispatcher {
         loop {
             match within(&**clock, BEAT_WITHIN, self.beat(&mut detector)).await {
                 Some(Ok(())) => {}
+                // The claims are being released, and it need not beat any more.
+                Some(Err(JournalError::Fenced)) if self.parts.beats.stopping().is_cancelled() => return,
                 Some(Err(JournalError::Fenced)) => {
                     crit!(log, "another process has declared this worker dead: ending";
                         "worker" => %self.parts.queue.worker());
@@ -100,6 +103,10 @@ impl Dispatcher {
         let began = clock.now();
         journal.beat(queue.worker()).await?;
         queue.lease().extend(began + TRUSTED);
+        self.parts.duties.renew(&**journal, queue.worker(), began + TRUSTED).await?;
+        if let Some(followed) = &self.parts.followed {
+            follow_time(&**journal, followed).await?;
+        }
         let counts = journal.heartbeats().await?;
         for dead in detector.look(clock.now(), queue.worker(), counts) {
             if journal.declare_dead(&dead).await? {

@@ -42,7 +42,10 @@ mod slots;
 mod sweep;
 mod target;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicI64},
+};
 
 use futures::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
@@ -57,11 +60,11 @@ use crate::{
     auth::AssignmentTokens,
     coordinator::{Attempts, ClaimedJob, CoordinatorError, WorkQueue},
     health::DispatchStatus,
-    journal::{Journal, JournalError, Parked},
+    journal::{Duties, Duty, Journal, JournalError, Parked},
     metrics::Metrics,
     record::Job,
     runtime::tasks::{TaskSet, panic_message},
-    time::Clock,
+    time::{Clock, FollowedClock},
     traces::current,
 };
 
@@ -70,7 +73,11 @@ pub struct Parts {
     pub attempts: Arc<Attempts>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
+    /// What the clock follows, if several processes share the journal: its time.
+    pub followed: Option<Arc<FollowedClock>>,
     pub queue: Arc<WorkQueue>,
+    /// Which it renews, and housekeeping is one of.
+    pub duties: Arc<Duties>,
     /// Receives the sweep's report for the health check.
     pub health: Arc<DispatchStatus>,
     pub executors: Executors,
@@ -92,6 +99,8 @@ pub struct Dispatcher {
     /// Jobs without a recorded end, for the sweep.
     unfinished: Mutex<Vec<ClaimedJob>>,
     failures: Failures,
+    /// When the work of all runs was last counted.
+    counted: AtomicI64,
 }
 
 /// A job that is being run. If dropped before it is done, it is left to the
@@ -121,7 +130,13 @@ impl Dispatcher {
         if paused > 0 {
             warn!(parts.log, "dispatch is paused since before the start"; "scopes" => paused);
         }
-        let dispatcher = Self { parts, unfinished: Mutex::default(), failures: Failures::default() };
+        parts.duties.want(Duty::Housekeeping);
+        let dispatcher = Self {
+            parts,
+            unfinished: Mutex::default(),
+            failures: Failures::default(),
+            counted: AtomicI64::default(),
+        };
         dispatcher.report_health().await?;
         Ok(Arc::new(dispatcher))
     }

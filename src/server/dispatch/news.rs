@@ -4,7 +4,8 @@
 //! ```text
 //!   news ──▶ followed runs: their newest events and ends are announced to followers
 //!        ├─▶ calls in hand: those whose node has ended are dropped
-//!        └─▶ pauses of dispatch: those in force are taken over
+//!        ├─▶ pauses of dispatch: those in force are taken over
+//!        └─▶ what this process has heard of executors is noted for the others
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -37,8 +38,9 @@ impl Dispatcher {
         let Parts { attempts, journal, .. } = &self.parts;
         let dropped = self.drop_ended().await;
         let announced = attempts.committer().announce_followed().await;
+        let noted = attempts.committer().note_signs().await;
         attempts.pauses().refresh(&**journal).await?;
-        dropped.and(announced)
+        dropped.and(announced).and(noted)
     }
 
     /// Drops the calls for nodes that have ended elsewhere.

@@ -1,8 +1,12 @@
 //! Finds what nothing else would, every two seconds: wake-ups of dead workers, runs
-//! past their deadline, and jobs that this worker has claimed but does not have in
-//! hand.
+//! past their deadline (if it is the housekeeper), and jobs that this worker has claimed
+//! but does not have in hand.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use slog::error;
@@ -16,7 +20,7 @@ use super::{
 use crate::{
     coordinator::{DispatchFacts, Lane},
     health::{ExecutorLoad, MemberReport, Work},
-    journal::{ClaimedWake, JournalError},
+    journal::{ClaimedWake, Duty, JournalError},
     record::{Job, NodeHead, Wake},
     runtime::tasks::panic_message,
     time::Timestamp,
@@ -28,6 +32,9 @@ const SWEEP: Duration = Duration::from_secs(2);
 /// How long health reports an executor after its circuit breaker was open: only
 /// the next call will show whether it is back.
 const REMEMBER: Duration = Duration::from_secs(60);
+/// The time between two counts of the work of all runs by a worker that is not the
+/// housekeeper: they are expensive.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// Maximum number of overdue runs that one sweep ends.
 const OVERDUE: u32 = 64;
 
@@ -50,8 +57,10 @@ impl Dispatcher {
     async fn sweep_once(&self) -> Result<(), JournalError> {
         let Parts { attempts, journal, clock, queue, executors, .. } = &self.parts;
         journal.reap_dead_workers(clock.now()).await?;
-        for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
-            self.run_due(&run).await;
+        if self.is_housekeeper() {
+            for run in journal.runs_overdue(clock.now(), OVERDUE).await? {
+                self.run_due(&run).await;
+            }
         }
         self.take_back().await;
         executors.gates().for_each(|(_, gate)| gate.serve());
@@ -138,6 +147,24 @@ impl Dispatcher {
         }
     }
 
+    /// Whether this worker does what one does for all.
+    fn is_housekeeper(&self) -> bool {
+        let Parts { duties, clock, .. } = &self.parts;
+        duties.holds(Duty::Housekeeping, clock.now())
+    }
+
+    /// Whether it is time to count the work of all runs. Where several workers do, one of
+    /// them does it often.
+    fn counts_now(&self) -> bool {
+        let now = self.parts.clock.now();
+        let last = Timestamp::from_micros(self.counted.load(Ordering::Relaxed));
+        let is_due = self.is_housekeeper() || now.since(last) >= COUNT_EVERY;
+        if is_due {
+            self.counted.store(now.as_micros(), Ordering::Relaxed);
+        }
+        is_due
+    }
+
     /// Reports to health the state of the executors and the amount of work.
     pub(super) async fn report_health(&self) -> Result<(), JournalError> {
         let Parts { attempts, journal, clock, queue, health, executors, .. } = &self.parts;
@@ -151,6 +178,9 @@ impl Dispatcher {
             let lane = Lane::Dispatches(kind);
             let (in_hand, room) = (queue.in_lane(lane), queue.room(lane));
             loads.push(ExecutorLoad { executor, in_hand, room, slots, in_use, waiting: gate.waiting() });
+        }
+        if !self.counts_now() {
+            return Ok(());
         }
         let counts = journal.counts(clock.now()).await?;
         let facts = DispatchFacts { status: Arc::clone(health), is_on: self.parts.auto_dispatch };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Actor, ChangeSet, Estimate, NodeHead, NodeRecord, Operation, RetryRule, RunRecord},
+    record::{
+        Actor, ChangeSet, Estimate, NodeHead, NodeRecord, Operation, PausesVersion, RetryRule, RunRecord,
+    },
     time::Timestamp,
     types::{ConstraintEnvelope, JsonObject, NodeKind, SideEffectClass, StructuralConstraints, WorkerId},
 };
@@ -105,6 +107,15 @@ impl<T> Decision<T> {
     /// An answer that is given once `changes` are durable.
     pub(super) fn commit(changes: ChangeSet, answer: T) -> Self {
         Self { changes: Some(changes), answer }
+    }
+
+    /// The same, which only holds as long as dispatch is paused like that.
+    #[must_use]
+    pub fn under(mut self, pauses: Option<PausesVersion>) -> Self {
+        if let Some(changes) = &mut self.changes {
+            changes.pauses = pauses;
+        }
+        self
     }
 
     /// The same changes with another answer.

@@ -11,24 +11,23 @@
 //! The forwarding of the whole trait is written here once; an interceptor has
 //! only what it does. `faulty` is one, the simulator's journal is another.
 
+mod bulk;
+mod steering;
 mod webhooks;
 mod workers;
 
 use async_trait::async_trait;
 
 use super::{
-    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, BulkJournal, BulkPlace, CanceledNode,
-    ClaimFilter, ClaimedWake, Counts, Duty, EventPage, Heartbeats, Journal, JournalError, OutboxEntry,
-    OutboxId, PageLimit, Parked, Pieces, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage,
-    Steering, TreePage, WaitingPage, WaitingPlace, Work, Workers, inspect::Inspect,
+    AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts, Duty,
+    EventPage, Heartbeats, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
+    Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, SignOfLife, TreePage, WaitingPage,
+    WaitingPlace, Work, Workers, inspect::Inspect,
 };
 use crate::{
-    record::{
-        AttemptRecord, AuditRecord, BulkChange, BulkJob, BulkOutcome, BulkResult, ChangeSet, Job, NodeHead,
-        NodePath, NodeRecord, Pause, PauseScope, RunRecord,
-    },
+    record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
-    types::{BulkId, NodeRunId, RunId, WorkerId},
+    types::{NodeRunId, RunId, WorkerId},
 };
 
 /// The result of a call.
@@ -77,6 +76,14 @@ pub trait Interceptor: Send + Sync + 'static {
         async move { self.read("head_fetch", self.journal().head_fetch(node)).await }
     }
 
+    fn nodes_live(
+        &self,
+        run: &RunId,
+        under: Option<&NodePath>,
+    ) -> impl Future<Output = Answer<Vec<NodeHead>>> + Send {
+        async move { self.read("nodes_live", self.journal().nodes_live(run, under)).await }
+    }
+
     fn claim_due(
         &self,
         worker: &WorkerId,
@@ -110,6 +117,23 @@ pub trait Interceptor: Send + Sync + 'static {
         async move { self.write("hold_duty", || self.journal().hold_duty(duty, worker)).await }
     }
 
+    fn time(&self) -> impl Future<Output = Answer<Option<Timestamp>>> + Send {
+        async move { self.read("time", self.journal().time()).await }
+    }
+
+    fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> impl Future<Output = Answer<()>> + Send {
+        async move {
+            let note = || self.journal().note_signs(worker, signs, known_to, forget_before);
+            self.write("note_signs", note).await
+        }
+    }
+
     fn outbox_owed(
         &self,
         recipient: Recipient,
@@ -138,6 +162,10 @@ impl<I: Interceptor> Journal for Intercepted<I> {
         self.0.journal().room()
     }
 
+    fn recent(&self) -> Option<&Recent> {
+        self.0.journal().recent()
+    }
+
     async fn run_fetch(&self, run: &RunId) -> Answer<Option<RunRecord>> {
         self.0.run_fetch(run).await
     }
@@ -155,7 +183,7 @@ impl<I: Interceptor> Journal for Intercepted<I> {
     }
 
     async fn nodes_live(&self, run: &RunId, under: Option<&NodePath>) -> Answer<Vec<NodeHead>> {
-        self.0.read("nodes_live", self.0.journal().nodes_live(run, under)).await
+        self.0.nodes_live(run, under).await
     }
 
     async fn nodes_live_first(
@@ -328,62 +356,6 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn audit_prune(&self, before: Timestamp, limit: u32) -> Answer<u64> {
         self.0.write("audit_prune", || self.0.journal().audit_prune(before, limit)).await
-    }
-}
-
-#[async_trait]
-impl<I: Interceptor> Steering for Intercepted<I> {
-    async fn pauses(&self) -> Answer<Vec<Pause>> {
-        self.0.read("pauses", self.0.journal().pauses()).await
-    }
-
-    async fn pause_put(&self, pause: &Pause, audit: &AuditRecord) -> Answer<()> {
-        self.0.write("pause_put", || self.0.journal().pause_put(pause, audit)).await
-    }
-
-    async fn pause_remove(&self, scope: &PauseScope, audit: &AuditRecord) -> Answer<bool> {
-        self.0.write("pause_remove", || self.0.journal().pause_remove(scope, audit)).await
-    }
-
-    async fn set_aside_resume(&self, now: Timestamp, limit: u32) -> Answer<u64> {
-        self.0.write("set_aside_resume", || self.0.journal().set_aside_resume(now, limit)).await
-    }
-
-    async fn nodes_canceled(&self, run: &RunId, at: Timestamp, limit: u32) -> Answer<Vec<CanceledNode>> {
-        self.0.read("nodes_canceled", self.0.journal().nodes_canceled(run, at, limit)).await
-    }
-}
-
-#[async_trait]
-impl<I: Interceptor> BulkJournal for Intercepted<I> {
-    async fn bulk_commit(&self, change: BulkChange) -> Answer<()> {
-        self.0.write("bulk_commit", || self.0.journal().bulk_commit(change.clone())).await
-    }
-
-    async fn bulk_fetch(&self, bulk: &BulkId) -> Answer<Option<BulkJob>> {
-        self.0.read("bulk_fetch", self.0.journal().bulk_fetch(bulk)).await
-    }
-
-    async fn bulk_live(&self, limit: u32) -> Answer<Vec<BulkJob>> {
-        self.0.read("bulk_live", self.0.journal().bulk_live(limit)).await
-    }
-
-    async fn bulk_page(&self, after: Option<&BulkPlace>, limit: u32) -> Answer<Vec<BulkJob>> {
-        self.0.read("bulk_page", self.0.journal().bulk_page(after, limit)).await
-    }
-
-    async fn bulk_results(
-        &self,
-        bulk: &BulkId,
-        after: u64,
-        outcome: Option<BulkOutcome>,
-        limit: u32,
-    ) -> Answer<Vec<BulkResult>> {
-        self.0.read("bulk_results", self.0.journal().bulk_results(bulk, after, outcome, limit)).await
-    }
-
-    async fn bulk_prune(&self, ended_before: Timestamp, limit: u32) -> Answer<u64> {
-        self.0.write("bulk_prune", || self.0.journal().bulk_prune(ended_before, limit)).await
     }
 }
 

@@ -18,7 +18,9 @@
 //! - `bulk`: bulk jobs, a part of the trait.
 //! - `steering`: the part of the trait that operators steer with.
 //! - `workers`: the part about who lives: registration, heartbeats, claims of the dead.
+//! - `duties`: which duties this worker holds now.
 //! - `error`: why something was refused, or the journal could not be opened.
+//! - `recent`: records that may be old, for decisions, where several processes write.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
 //! - `inspect`: what tests read beyond the trait.
 //!
@@ -32,6 +34,7 @@ mod check;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod debts;
+mod duties;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
@@ -42,6 +45,7 @@ pub mod inspect;
 pub mod intercept;
 mod keys;
 pub mod postgres;
+mod recent;
 pub mod retention;
 mod rows;
 mod runs;
@@ -64,14 +68,16 @@ pub use self::{
     bulk::{BulkJournal, BulkPlace},
     check::{Contents, Problems, Report},
     debts::{Owing, WithoutStores},
+    duties::Duties,
     error::{JournalError, OpenError},
     figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange},
+    recent::Recent,
     runs::{
         ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
         RunSummary, RunsFilter, RunsPage, TreePage, Visible,
     },
-    steering::{CanceledNode, Steering},
+    steering::{CanceledNode, Steering, StoredPauses},
     values::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditRule, AuditSelect, ClaimFilter, ClaimedWake,
         Counts, EventPage, Load, OutboxEntry, OutboxId, PageLimit, Parked, Room, Waiting, WaitingPage,
@@ -82,7 +88,7 @@ pub use self::{
         NewDelivery, NoticeId, Settled, StoredNotice, StoredWebhook, WebhookJournal, WebhookStatus,
     },
     work::{BACKLOG_MAX, Backlog, DueWork, Work, WorkerClaims},
-    workers::{Duty, Heartbeats, Workers},
+    workers::{Duty, Heard, Heartbeats, SignOfLife, Workers, follow_time},
 };
 pub use crate::record::{OutboxItem, Recipient};
 use crate::{
@@ -111,7 +117,8 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
     /// Fails with [`JournalError::Conflict`] if a row in it is no longer at the
     /// version that was read (or exists although it should be new), and with
     /// [`JournalError::Reserved`] if it would make a Run or NodeRun while the
-    /// remaining room is reserved. Fails with [`JournalError::Fenced`] if the worker of
+    /// remaining room is reserved. A conflict it is, too, if the pauses of dispatch have
+    /// changed since those that it names. Fails with [`JournalError::Fenced`] if the worker of
     /// this handle was declared dead.
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError>;
 
@@ -120,6 +127,12 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
     /// itself.
     fn room(&self) -> Room {
         Room::Enough
+    }
+
+    /// Records that may be old, for decisions only, if the journal keeps any: what the
+    /// methods below return is always the latest.
+    fn recent(&self) -> Option<&Recent> {
+        None
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError>;

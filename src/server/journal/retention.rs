@@ -7,7 +7,7 @@
 //!     └──some──▶ deleted, a batch of either ─▶ wait PAUSE ─▶ prune
 //! ```
 //!
-//! The journal knows which runs must stay. A deleted run that the Run Store has is
+//! Of several workers, the housekeeper does it. The journal knows which runs must stay. A deleted run that the Run Store has is
 //! adopted again when a caller asks for it. Its audit records stay until they are
 //! old themselves.
 
@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use slog::{Logger, error, info};
 
 use crate::{
-    journal::{Journal, JournalError},
+    journal::{Duties, Duty, Journal, JournalError},
     runtime::tasks::TaskSet,
     time::Clock,
 };
@@ -33,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Retention {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
+    /// Housekeeping is one of them.
+    pub duties: Arc<Duties>,
     /// How long a finished run is kept. `None`: without limit.
     pub runs: Option<Duration>,
     /// How long an audit record and a bulk job that has ended are kept.
@@ -53,6 +55,7 @@ impl Retention {
 
     async fn work(&self) {
         loop {
+            self.duties.held(Duty::Housekeeping, &*self.clock).await;
             let runs = self.prune_runs().await.unwrap_or_else(|failure| {
                 error!(self.log, "could not delete finished runs"; "error" => %failure);
                 POLL_EVERY

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::JournalError;
 use crate::{
-    record::{AttemptRecord, AuditRecord, NodeHead, Pause, PauseScope},
+    record::{AttemptRecord, AuditRecord, NodeHead, Pause, PauseScope, PausesVersion},
     time::Timestamp,
     types::RunId,
 };
@@ -18,18 +18,29 @@ pub struct CanceledNode {
     pub last_attempt: Option<AttemptRecord>,
 }
 
+/// The pauses that are in force, and how often they have changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredPauses {
+    pub version: PausesVersion,
+    /// By their scopes.
+    pub pauses: Vec<Pause>,
+}
+
 /// The part of a [`Journal`](super::Journal) that operators steer with.
 #[async_trait]
 pub trait Steering: Send + Sync + 'static {
-    /// The pauses that are in force, by their scopes.
-    async fn pauses(&self) -> Result<Vec<Pause>, JournalError>;
+    /// The pauses that are in force, as of one moment.
+    async fn pauses(&self) -> Result<StoredPauses, JournalError>;
 
     /// Stores a pause in the place of that of the same scope, with its record in the
-    /// audit trail.
+    /// audit trail. Changes the version of the pauses: no commit that was decided under an
+    /// earlier one ([`ChangeSet::pauses`](crate::record::ChangeSet::pauses)) becomes
+    /// durable after this has returned, from whichever process.
     async fn pause_put(&self, pause: &Pause, audit: &AuditRecord) -> Result<(), JournalError>;
 
-    /// Deletes the pause of this scope, with a record in the audit trail. Returns
-    /// whether there was one; if there was none, nothing is recorded.
+    /// Deletes the pause of this scope, with a record in the audit trail, and changes the
+    /// version in the same way. Returns whether there was one; if there was none, nothing
+    /// is recorded.
     async fn pause_remove(&self, scope: &PauseScope, audit: &AuditRecord) -> Result<bool, JournalError>;
 
     /// Makes dispatches of unclaimed wake-ups that are set aside, due at `now`, at

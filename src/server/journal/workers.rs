@@ -13,7 +13,11 @@
 use async_trait::async_trait;
 
 use super::JournalError;
-use crate::{time::Timestamp, types::WorkerId};
+use crate::{
+    record::NodePath,
+    time::{FollowedClock, MachineClock, Timestamp},
+    types::{RunId, WorkerId},
+};
 
 /// Work that one worker does for all: at most one holds a duty at a time, and it is gone
 /// with that worker.
@@ -45,6 +49,25 @@ pub struct Heartbeats {
     pub count: u64,
 }
 
+/// That the executor of a composite was heard from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignOfLife {
+    pub run_id: RunId,
+    /// The place of the composite.
+    pub path: NodePath,
+    pub at: Timestamp,
+}
+
+/// What all workers together have heard of the executor of a composite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// When any of them last heard from it, as far as is known.
+    pub last: Option<Timestamp>,
+    /// What each registered worker has heard until then is known. `None`: one of them has
+    /// not said anything yet.
+    pub known_to: Option<Timestamp>,
+}
+
 /// The part of a [`Journal`](super::Journal) about the processes that work on it.
 #[async_trait]
 pub trait Workers: Send + Sync + 'static {
@@ -52,6 +75,12 @@ pub trait Workers: Send + Sync + 'static {
     /// only worker that lives, and nothing changes that it has not written.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// The present time by the clock that all processes follow: that of the database.
+    /// `None`: there is only one, which has a clock of its own.
+    async fn time(&self) -> Result<Option<Timestamp>, JournalError> {
+        Ok(None)
     }
 
     /// Registers `worker`, which lives from then on until it is declared dead or
@@ -81,7 +110,31 @@ pub trait Workers: Send + Sync + 'static {
     /// is not registered itself.
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError>;
 
+    /// Notes signs of life that `worker` has heard, and that there were no others until
+    /// `known_to`. The times of a composite only grow. Signs that are older than
+    /// `forget_before` may be forgotten. Fails with [`JournalError::Fenced`] if it is not
+    /// registered (any more).
+    async fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> Result<(), JournalError>;
+
+    /// What the workers have heard of the executor of the composite at this place.
+    async fn last_heard(&self, run: &RunId, path: &NodePath) -> Result<Heard, JournalError>;
+
     /// Releases all claims and duties held by `worker`, which is not registered any more;
     /// the wake-ups become due immediately.
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError>;
+}
+
+/// Hears the time of a journal that several processes share.
+pub async fn follow_time(journal: &dyn Workers, clock: &FollowedClock) -> Result<(), JournalError> {
+    let asked = clock.monotonic();
+    if let Some(time) = journal.time().await? {
+        clock.hear(time, asked);
+    }
+    Ok(())
 }

@@ -39,6 +39,10 @@ impl Acks {
         }
     }
 
+    pub(super) fn in_hand_count(&self) -> usize {
+        self.in_hand.len()
+    }
+
     /// The entries that were read and not deleted yet.
     pub(super) fn in_hand(&self) -> Vec<OutboxId> {
         self.in_hand.iter().copied().collect()

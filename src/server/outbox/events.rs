@@ -33,7 +33,7 @@ use super::{
 use crate::{
     clients::CallError,
     journal::{JournalError, OutboxEntry, OutboxId, OutboxItem, PageLimit, Recipient},
-    services::{Appended, EventStream},
+    services::{Appended, EventLog},
     time::Timestamp,
     types::RunId,
 };
@@ -44,7 +44,7 @@ const BATCH_MAX: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
 /// The pump's destination for events.
 pub(super) struct Events {
     pub(super) parts: PumpParts,
-    pub(super) stream: EventStream,
+    pub(super) stream: Arc<dyn EventLog>,
     /// Events wait for their objects.
     pub(super) objects: Arc<StoreState>,
 }
@@ -117,7 +117,7 @@ impl Destination for Events {
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
         let batch = self.gather(state).await?;
-        let stream = self.stream.clone();
+        let stream = Arc::clone(&self.stream);
         let append = async move {
             let appended = stream.append(&batch.lines).await;
             (batch, appended)

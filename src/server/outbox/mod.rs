@@ -20,6 +20,7 @@
 //! | `objects`, `events` | the destinations: what differs between the stores |
 //! | `backlog` | the entries in memory by run, and waiting for them |
 //! | `backoff` | the pause while a store accepts nothing |
+//! | `refusal` | what follows from a refused call |
 //! | `call_error` | what a failed call says |
 //! | `acks` | deletes accepted entries from the outbox |
 //! | `probe` | asks the stores whether they are reachable |
@@ -28,6 +29,9 @@
 //! An entry that cannot be read, or that a healthy store rejects, is retried every
 //! few minutes. Health counts its run, and only later events of the same run wait
 //! for it.
+//!
+//! If several processes share the journal, one of them has the duty to send. The answers
+//! of the others wait until the journal says that nothing is owed any more.
 //!
 //! **Architecture invariants.** One task sends to each store, so nothing overtakes.
 //! Memory is bounded, however much is owed. A store that accepts nothing delays
@@ -43,6 +47,7 @@ mod health;
 mod objects;
 mod probe;
 mod pump;
+mod refusal;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -59,20 +64,41 @@ use self::{
     pump::{PumpParts, StoreState},
 };
 use crate::{
-    journal::{Journal, OutboxId},
+    journal::{Duties, Duty, Journal, OutboxId},
     resilience::ServiceWatch,
     runtime::tasks::TaskSet,
-    services::Stores,
+    services::{ArtifactStore, EventLog, ObjectStore, Stores},
     time::{Clock, within},
     traces::Traces,
     types::RunId,
 };
 
+/// The pauses between two questions whether another process has sent something.
+const ASK_FIRST: Duration = Duration::from_millis(20);
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// Where the outbox goes.
+#[derive(Clone)]
+pub struct Receivers {
+    pub runs: Arc<dyn ObjectStore>,
+    pub events: Arc<dyn EventLog>,
+    /// Only asked whether it answers.
+    pub artifacts: Option<ArtifactStore>,
+}
+
+impl From<Stores> for Receivers {
+    fn from(Stores { runs, events, artifacts }: Stores) -> Self {
+        Self { runs: Arc::new(runs), events: Arc::new(events), artifacts: Some(artifacts) }
+    }
+}
+
 /// What an outbox is made of.
 pub struct Parts {
     pub journal: Arc<dyn Journal>,
-    pub stores: Stores,
+    pub stores: Receivers,
     pub clock: Arc<dyn Clock>,
+    /// Sending the outbox is one of them.
+    pub duties: Arc<Duties>,
     /// How long an answer waits for the stores.
     pub wait: Duration,
     /// Host and port of the Run Store and of the Event Stream, for the log.
@@ -87,6 +113,8 @@ pub struct Parts {
 
 /// The pumps, and what others ask them.
 pub struct Outbox {
+    journal: Arc<dyn Journal>,
+    duties: Arc<Duties>,
     clock: Arc<dyn Clock>,
     wait: Duration,
     objects: Arc<StoreState>,
@@ -97,13 +125,15 @@ pub struct Outbox {
 impl Outbox {
     /// Starts the pumps. They begin with what an earlier process has left.
     pub fn begin(parts: Parts) -> Arc<Self> {
-        let Parts { journal, stores, clock, wait, hosts, tasks, traces, log } = parts;
+        let Parts { journal, stores, clock, duties, wait, hosts, tasks, traces, log } = parts;
+        duties.want(Duty::Outbox);
         let probe = Probe::start(stores.clone(), Arc::clone(&clock), &tasks);
         let (objects, events) = (Arc::<StoreState>::default(), Arc::<StoreState>::default());
         let pump_parts = |store: &Arc<StoreState>, to: &'static str, host: String| PumpParts {
             store: Arc::clone(store),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
+            duties: Arc::clone(&duties),
             stopping: tasks.stopping().clone(),
             watch: ServiceWatch::new(to, host, 1, log.clone()),
             log: log.new(o!("to" => to)),
@@ -120,13 +150,13 @@ impl Outbox {
         });
         tasks.supervise("outbox pump to the Run Store", Arc::clone(&clock), move || {
             let destination = Arc::clone(&to_run_store);
-            async move { pump::run(&*destination).await }
+            async move { pump::run_on_duty(&*destination).await }
         });
         tasks.supervise("outbox pump to the Event Stream", Arc::clone(&clock), move || {
             let destination = Arc::clone(&to_event_stream);
-            async move { pump::run(&*destination).await }
+            async move { pump::run_on_duty(&*destination).await }
         });
-        Arc::new(Self { clock, wait, objects, events, probe })
+        Arc::new(Self { journal, duties, clock, wait, objects, events, probe })
     }
 
     /// Calls to each store so far: its name, those that it accepted, and the others.
@@ -147,10 +177,39 @@ impl Outbox {
     /// most for the configured time. A store that has been failing for as long is
     /// not waited for at all.
     pub async fn accepted(&self, run: &RunId, id: OutboxId) {
-        let objects = self.accepted_by(&self.objects, run, id);
-        let events = self.accepted_by(&self.events, run, id);
+        let here = async {
+            let objects = self.accepted_by(&self.objects, run, id);
+            let events = self.accepted_by(&self.events, run, id);
+            tokio::join!(objects, events);
+        };
+        let accepted = async {
+            tokio::select! {
+                biased;
+                () = here => {}
+                () = self.accepted_elsewhere(run, id), if self.journal.is_shared() => {}
+            }
+        };
         // Health reports whether the stores lag behind.
-        within(&*self.clock, self.wait, async { tokio::join!(objects, events) }).await;
+        within(&*self.clock, self.wait, accepted).await;
+    }
+
+    /// The same if another process may send them: the journal knows what it has sent. A
+    /// store that this one cannot reach is not waited for either.
+    async fn accepted_elsewhere(&self, run: &RunId, id: OutboxId) {
+        let mut pause = ASK_FIRST;
+        loop {
+            self.clock.sleep(pause).await;
+            pause = (pause * 2).min(ASK_EVERY);
+            if self.duties.holds(Duty::Outbox, self.clock.now()) {
+                continue;
+            }
+            let unreachable = self.probe.unreachable();
+            let is_reached = unreachable.run_store.is_none() && unreachable.event_stream.is_none();
+            // What cannot be read now is asked for again.
+            if !is_reached || self.journal.outbox_settled(run, id).await.unwrap_or(false) {
+                return;
+            }
+        }
     }
 
     async fn accepted_by(&self, store: &StoreState, run: &RunId, id: OutboxId) {

@@ -27,20 +27,17 @@ use serde::Serialize;
 
 use super::{
     call_error::may_take_effect,
-    pump::{Call, Destination, PumpParts, PumpState, StoreState},
+    pump::{Call, DOUBT, Destination, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,
     journal::{Journal, JournalError, OutboxEntry, OutboxId, OutboxItem, Recipient},
     runtime::tasks::panic_message,
-    services::RunStore,
+    services::ObjectStore,
     time::Timestamp,
     traces::{Current, Traces, current},
     types::{NodeRun, NodeRunId, RunId},
 };
-
-/// How long a call that broke off may still take effect.
-const DOUBT: Duration = Duration::from_secs(30);
 
 /// Objects whose content is remembered, so that the same is not sent again.
 const REMEMBERED: usize = 10_000;
@@ -139,6 +136,9 @@ impl Destination for Objects {
         });
         object.owed.push(id);
         object.new |= new;
+        if let Some(until) = state.in_doubt_until {
+            object.doubt.get_or_insert(Doubt { until, ids: Vec::new() });
+        }
         // After a failure it waits for its next try.
         if object.tries == 0 {
             state.ready.push_back(key);
@@ -263,7 +263,7 @@ fn retry(state: &mut PumpState<Objects>, key: Key, sent: Vec<OutboxId>, now: Tim
 /// The Run Store, and the traces that calls of it belong to.
 #[derive(Clone)]
 pub(super) struct TracedStore {
-    pub(super) runs: RunStore,
+    pub(super) runs: Arc<dyn ObjectStore>,
     pub(super) traces: Traces,
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::call_error::reason;
-use crate::{clients::CallError, runtime::tasks::TaskSet, services::Stores, time::Clock};
+use super::{Receivers, call_error::reason};
+use crate::{clients::CallError, runtime::tasks::TaskSet, time::Clock};
 
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 
@@ -22,7 +22,7 @@ pub(super) struct Unreachable {
 pub(super) struct Probe(Mutex<Unreachable>);
 
 impl Probe {
-    pub(super) fn start(stores: Stores, clock: Arc<dyn Clock>, tasks: &TaskSet) -> Arc<Self> {
+    pub(super) fn start(stores: Receivers, clock: Arc<dyn Clock>, tasks: &TaskSet) -> Arc<Self> {
         let probe = Arc::new(Self::default());
         let (probing, stopping) = (Arc::clone(&probe), tasks.stopping().clone());
         tasks.supervise("probe of the stores", Arc::clone(&clock), move || {
@@ -45,9 +45,14 @@ impl Probe {
         self.0.lock().clone()
     }
 
-    async fn run(&self, stores: &Stores) {
-        let (runs, events, artifacts) =
-            tokio::join!(stores.runs.reach(), stores.events.reach(), stores.artifacts.reach());
+    async fn run(&self, stores: &Receivers) {
+        let artifacts = async {
+            match &stores.artifacts {
+                Some(artifacts) => artifacts.reach().await,
+                None => Ok(()),
+            }
+        };
+        let (runs, events, artifacts) = tokio::join!(stores.runs.reach(), stores.events.reach(), artifacts);
         let failure = |reached: Result<(), CallError>| reached.err().map(|error| reason(&error));
         *self.0.lock() = Unreachable {
             run_store: failure(runs),

@@ -17,27 +17,22 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use slog::{Logger, error, warn};
+use slog::{Logger, warn};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     acks::{Acks, RETRY_JOURNAL_AFTER},
     backlog::Backlog,
-    backoff::{self, Backoff},
-    call_error::is_about_content,
+    backoff::Backoff,
 };
 use crate::{
-    clients::CallError,
-    journal::{Journal, JournalError, OutboxEntry, OutboxId, Recipient},
+    journal::{Duties, Duty, Journal, OutboxEntry, OutboxId, Recipient},
     resilience::ServiceWatch,
     time::{Clock, Timestamp, backoff},
     types::RunId,
@@ -49,20 +44,18 @@ const PAGE: u32 = 500;
 /// Upper bound on the polling interval of the outbox. Mostly a pump is notified
 /// of new entries; this is for those that it was not notified of.
 const POLL_EVERY: Duration = Duration::from_secs(10);
+/// The same where other processes add entries, too.
+const POLL_SHARED_EVERY: Duration = Duration::from_millis(100);
 
-/// Failed tries after which an entry counts as set aside, which is logged once:
-/// it is then tried every [`SLOW`].
-const SET_ASIDE_AFTER: u32 = 8;
+/// Entries in hand from which on new ones are only looked for when it polls: each look
+/// leaves out all that is in hand.
+const MANY_IN_HAND: usize = 1000;
 
-/// The longest backoff of an entry that a store rejects or the journal cannot
-/// read.
-const SLOW: Duration = Duration::from_secs(300);
+/// How long a call that broke off may still take effect.
+pub(super) const DOUBT: Duration = Duration::from_secs(30);
 
 /// The first backoff of a single entry.
 const BASE: Duration = Duration::from_millis(100);
-
-/// The reason that is reported for a damaged entry; the details are in the log.
-const UNREADABLE: &str = "it cannot be read from the journal";
 
 /// The state of one store that others may ask: answers that wait, health, and
 /// the other pump.
@@ -92,6 +85,7 @@ pub(super) struct PumpParts {
     pub(super) store: Arc<StoreState>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) duties: Arc<Duties>,
     pub(super) stopping: CancellationToken,
     pub(super) watch: ServiceWatch,
     pub(super) log: Logger,
@@ -144,6 +138,9 @@ pub(super) struct PumpState<D: Destination> {
     pub(super) acks: Acks,
     /// The highest entry that was read.
     read_to: OutboxId,
+    /// What is read was in the outbox when this process took over the duty to send: the
+    /// last call of its predecessor may take effect until then.
+    pub(super) in_doubt_until: Option<Timestamp>,
     calls: FuturesUnordered<Call<D>>,
 }
 
@@ -157,6 +154,7 @@ impl<D: Destination> PumpState<D> {
             held: Vec::new(),
             acks,
             read_to: OutboxId::default(),
+            in_doubt_until: parts.journal.is_shared().then(|| parts.clock.now() + DOUBT),
             calls: FuturesUnordered::new(),
         }
     }
@@ -167,37 +165,62 @@ impl<D: Destination> PumpState<D> {
     }
 }
 
+/// Runs a pump until it is stopped, whenever this worker has the duty to send. Calls that
+/// are under way when it is lost are dropped: the next sender doubts them.
+pub(super) async fn run_on_duty<D: Destination>(destination: &D) {
+    let PumpParts { store, clock, duties, stopping, .. } = destination.parts();
+    loop {
+        tokio::select! {
+            biased;
+            () = duties.held(Duty::Outbox, &**clock) => {}
+            () = stopping.cancelled() => return,
+        }
+        tokio::select! {
+            biased;
+            () = duties.lost(Duty::Outbox, &**clock) => {}
+            () = run(destination) => return,
+        }
+        store.backlog.reset();
+    }
+}
+
 /// Runs a pump until it is stopped. It starts with what is in the outbox,
 /// whatever a previous run had in memory.
-pub(super) async fn run<D: Destination>(destination: &D) {
+async fn run<D: Destination>(destination: &D) {
     let parts = destination.parts();
     let PumpParts { store, clock, .. } = parts;
     store.backlog.reset();
     let mut state = PumpState::new(parts);
     let (mut unread, mut stopping) = (true, false);
+    let poll_every = if parts.journal.is_shared() { POLL_SHARED_EVERY } else { POLL_EVERY };
     let mut poll_at = clock.now();
     loop {
         unread |= clock.now() >= poll_at;
-        if unread && store.backlog.has_room() {
+        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
+        if unread && !is_later && store.backlog.has_room() {
             unread = read(destination, &mut state).await.is_unfinished(stopping);
-            poll_at = clock.now() + POLL_EVERY;
+            poll_at = clock.now() + poll_every;
         }
         start_calls(destination, &mut state).await;
-        let to_read = unread && store.backlog.has_room();
+        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
+        let to_read = unread && !is_later && store.backlog.has_room();
         let waiting = !state.ready.is_empty() || !state.held.is_empty();
         if stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
             return state.acks.finish().await;
         }
-        let pause = pause(parts, &state, (!unread).then_some(poll_at));
+        let pause = pause(parts, &state, (!unread || is_later).then_some(poll_at));
         let PumpState { calls, acks, .. } = &mut state;
         tokio::select! {
-            () = store.new_entries.notified() => unread = true,
-            () = store.unblocked.notified() => state.ready.extend(state.held.drain(..)),
-            Some(outcome) = calls.next() => destination.ended(&mut state, outcome),
-            () = acks.work() => {}
-            () = pause => {}
-            () = std::future::ready(()), if to_read => {}
+            // In this order, in which nothing keeps the others from their turn: the
+            // deletions never end, and a notification is one.
+            biased;
             () = parts.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
+            () = acks.work() => {}
+            () = store.unblocked.notified() => state.ready.extend(state.held.drain(..)),
+            () = store.new_entries.notified() => unread = true,
+            Some(outcome) = calls.next() => destination.ended(&mut state, outcome),
+            () = std::future::ready(()), if to_read => {}
+            () = pause => {}
         }
     }
 }
@@ -241,7 +264,12 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
             state.read_to = entries.last().map_or(state.read_to, |last| last.id.max(state.read_to));
             entries.into_iter().for_each(|entry| destination.take_in(state, entry));
             destination.page_read(count);
-            if is_full { Read::More } else { Read::All }
+            if is_full {
+                return Read::More;
+            }
+            // What follows was committed later, and nothing was sent of it.
+            state.in_doubt_until = None;
+            Read::All
         }
         Err(failure) => {
             warn!(log, "could not read the outbox"; "error" => %failure);
@@ -253,8 +281,11 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
 
 /// Starts the calls that may start now.
 async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) {
-    let PumpParts { store, clock, .. } = destination.parts();
+    let PumpParts { store, clock, duties, .. } = destination.parts();
     let now = clock.now();
+    if !duties.holds(Duty::Outbox, now) {
+        return;
+    }
     while state.later.first().is_some_and(|(at, _)| *at <= now) {
         state.ready.extend(state.later.pop_first().map(|(_, key)| key));
     }
@@ -283,78 +314,6 @@ fn pause<D: Destination>(
         match next {
             Some(at) => clock.sleep(at.since(now)).await,
             None => std::future::pending().await,
-        }
-    }
-}
-
-/// How a failed call is treated.
-pub(super) struct Refusal {
-    /// What the store said.
-    pub(super) reason: String,
-    /// The store is well and rejects the content: others need not wait.
-    pub(super) is_about_content: bool,
-    /// The store accepted everything before.
-    pub(super) is_first: bool,
-    /// The longest backoff of the entries.
-    pub(super) cap: Duration,
-}
-
-impl PumpParts {
-    /// Records that the store accepted a call.
-    pub(super) fn accepted(&self, now: Timestamp) {
-        self.store.accepted.fetch_add(1, Ordering::Relaxed);
-        self.store.backoff.accepted();
-        self.watch.answered(now);
-    }
-
-    /// Records that the store refused a call.
-    pub(super) fn refused(&self, error: &CallError, now: Timestamp) -> Refusal {
-        self.store.refused.fetch_add(1, Ordering::Relaxed);
-        let is_about_content = is_about_content(error);
-        let (is_first, cap) = if is_about_content {
-            self.watch.answered(now);
-            (false, SLOW)
-        } else {
-            self.watch.failed(error, now);
-            (self.store.backoff.failed(error, now), backoff::CAP)
-        };
-        Refusal { reason: super::call_error::reason(error), is_about_content, is_first, cap }
-    }
-
-    /// Logs a refused entry: at first, and when it is set aside.
-    pub(super) fn log_refused(&self, run: &RunId, entry: &str, tries: u32, refusal: &Refusal) {
-        let error = &refusal.reason;
-        if refusal.is_first || tries == 0 {
-            warn!(self.log, "store did not accept an entry, will retry";
-                "run_id" => %run, "entry" => entry, "error" => error);
-        } else if refusal.is_about_content && tries == SET_ASIDE_AFTER {
-            error!(self.log, "store rejects an entry, retrying every few minutes";
-                "run_id" => %run, "entry" => entry, "error" => error);
-        }
-    }
-
-    /// Records that an entry cannot be read from the journal. Returns the longest
-    /// backoff of it.
-    pub(super) fn unreadable(
-        &self,
-        run: &RunId,
-        entry: &str,
-        tries: u32,
-        failure: &JournalError,
-    ) -> Duration {
-        if matches!(tries, 0 | SET_ASIDE_AFTER) {
-            error!(self.log, "could not read an outbox entry, will retry";
-                "run_id" => %run, "entry" => entry, "tries" => tries, "error" => %failure);
-        }
-        self.store.backlog.refuse(run, UNREADABLE);
-        match failure {
-            // Only an operator can repair it.
-            JournalError::Damaged(_) | JournalError::TooBig(_) => SLOW,
-            JournalError::Conflict
-            | JournalError::Fenced
-            | JournalError::Full(_)
-            | JournalError::Reserved
-            | JournalError::Failed(_) => backoff::CAP,
         }
     }
 }

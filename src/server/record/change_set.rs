@@ -13,7 +13,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalId, AttemptNote, AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, RunRecord,
+    ApprovalId, AttemptNote, AuditRecord, NodeHead, NodePath, NodeRecord, Notice, OutboxItem, PausesVersion,
+    RunRecord,
 };
 use crate::{
     time::Timestamp,
@@ -46,6 +47,9 @@ pub struct ChangeSet {
     pub outbox: Vec<OutboxItem>,
     /// What webhooks report of it.
     pub notices: Vec<Notice>,
+    /// The pauses under which it was decided: if they have changed, it is not written.
+    /// `None`: it depends on none, or only this process changes them.
+    pub pauses: Option<PausesVersion>,
 }
 
 impl ChangeSet {
@@ -63,6 +67,7 @@ impl ChangeSet {
             audit: Vec::new(),
             outbox: Vec::new(),
             notices: Vec::new(),
+            pauses: None,
         }
     }
 

@@ -75,7 +75,7 @@ pub use self::{
     operation::{Interface, Operation},
     outbox::{OutboxItem, Recipient},
     path::NodePath,
-    pause::{PAUSE_NAME_BYTES, Pause, PauseScope, PauseSubject, executor_name},
+    pause::{PAUSE_NAME_BYTES, Pause, PauseScope, PauseSubject, PausesVersion, executor_name},
     rerun::{Repetition, RerunFrom, RerunOf, SIBLINGS_MAX, Taken, Twin},
     retry::{ResultRetries, RetryRule},
     run::{Origin, RunRecord},

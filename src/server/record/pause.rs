@@ -50,6 +50,10 @@ pub struct Pause {
     pub reason: String,
 }
 
+/// How often the pauses of a journal have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PausesVersion(pub u64);
+
 /// What the scopes of pauses are compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct PauseSubject<'s> {

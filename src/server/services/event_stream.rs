@@ -3,6 +3,7 @@
 //! The numbers are ours: the stream refuses an event that is sent again as a
 //! duplicate, so no event is in it twice.
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use futures::TryStreamExt;
 use progenitor_client::{Error, ResponseValue};
@@ -36,31 +37,20 @@ pub enum Appended {
     Duplicate,
 }
 
-impl EventStream {
-    pub fn new(client: Client, timeout: CallTimeout) -> Self {
-        Self { client, timeout }
-    }
-
+/// Where events are appended.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
     /// Checks that the stream answers.
-    pub async fn reach(&self) -> Result<(), CallError> {
-        self.call(self.client.health()).await.map(drop)
-    }
+    async fn reach(&self) -> Result<(), CallError>;
 
     /// Appends events of any runs, each a JSON object with its `run_id` and
     /// `seq`: all or nothing.
-    pub async fn append(&self, events: &[String]) -> Result<Appended, CallError> {
-        let events: Result<Vec<JsonObject>, _> =
-            events.iter().map(|event| serde_json::from_str(event)).collect();
-        let events = events.map_err(|error| {
-            let reason = format!("an event is not a JSON object: {error}");
-            CallError::new(Service::EventStream, Failure::NotSent(NotSent::Invalid { reason }))
-        })?;
-        let body = AppendEventsRequest { events };
-        match self.call(self.client.append_events(&body)).await {
-            Ok(_) => Ok(Appended::All),
-            Err(error) if error.status() == Some(409) => Ok(Appended::Duplicate),
-            Err(error) => Err(error),
-        }
+    async fn append(&self, events: &[String]) -> Result<Appended, CallError>;
+}
+
+impl EventStream {
+    pub fn new(client: Client, timeout: CallTimeout) -> Self {
+        Self { client, timeout }
     }
 
     /// Reads all events of a run, in order.
@@ -97,6 +87,28 @@ impl EventStream {
         call: impl Future<Output = Result<ResponseValue<T>, Error<ErrorEnvelope>>>,
     ) -> impl Future<Output = Result<T, CallError>> {
         self.timeout.call(Service::EventStream, self.client.call(call))
+    }
+}
+
+#[async_trait]
+impl EventLog for EventStream {
+    async fn reach(&self) -> Result<(), CallError> {
+        self.call(self.client.health()).await.map(drop)
+    }
+
+    async fn append(&self, events: &[String]) -> Result<Appended, CallError> {
+        let events: Result<Vec<JsonObject>, _> =
+            events.iter().map(|event| serde_json::from_str(event)).collect();
+        let events = events.map_err(|error| {
+            let reason = format!("an event is not a JSON object: {error}");
+            CallError::new(Service::EventStream, Failure::NotSent(NotSent::Invalid { reason }))
+        })?;
+        let body = AppendEventsRequest { events };
+        match self.call(self.client.append_events(&body)).await {
+            Ok(_) => Ok(Appended::All),
+            Err(error) if error.status() == Some(409) => Ok(Appended::Duplicate),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -14,8 +14,8 @@
 //! across objects. One writer per run, keys made of ids, and numbered events make
 //! every write to them repeatable.
 //!
-//! Executors, the policy point and the registry are traits, which their HTTP
-//! clients implement: the simulator and tests put others in their place.
+//! Executors, the policy point, the registry, and what the outbox sends to are traits,
+//! which their HTTP clients implement: the simulator and tests put others in their place.
 //!
 //! **Invariant.** Each call has a time limit, and ends in an answer or a
 //! [`CallError`](crate::clients::CallError); except for the work of an atomic
@@ -30,8 +30,8 @@ pub mod run_store;
 pub mod schemas;
 
 pub use artifact_store::ArtifactStore;
-pub use event_stream::{Appended, EventStream};
-pub use run_store::RunStore;
+pub use event_stream::{Appended, EventLog, EventStream};
+pub use run_store::{ObjectStore, RunStore};
 
 /// The JARVIS stores.
 #[derive(Clone)]

@@ -12,6 +12,7 @@
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use futures::FutureExt;
 use progenitor_client::{Error, ResponseValue};
 
@@ -31,6 +32,19 @@ const PAGE: u64 = 500;
 /// The most NodeRuns that are listed of a run.
 const NODES_MAX: usize = 100_000;
 
+/// Where Runs and NodeRuns are saved.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + 'static {
+    /// Checks that the store answers.
+    async fn reach(&self) -> Result<(), CallError>;
+
+    /// Makes this the stored Run. `new` is a guess that saves a call.
+    async fn run_save(&self, run: &Run, new: bool) -> Result<(), CallError>;
+
+    /// Makes this the stored NodeRun. `new` is a guess that saves a call.
+    async fn node_run_save(&self, node: &NodeRun, new: bool) -> Result<(), CallError>;
+}
+
 /// A client of the Run Store.
 #[derive(Clone)]
 pub struct RunStore {
@@ -46,40 +60,6 @@ enum Step {
 impl RunStore {
     pub fn new(client: Client, timeout: CallTimeout) -> Self {
         Self { client, timeout }
-    }
-
-    /// Checks that the store answers.
-    pub async fn reach(&self) -> Result<(), CallError> {
-        self.call(self.client.health()).await.map(drop)
-    }
-
-    /// Makes this the stored Run. `new` is a guess that saves a call.
-    pub async fn run_save(&self, run: &Run, new: bool) -> Result<(), CallError> {
-        let create = || async {
-            let key = Some(run.run_id.to_string());
-            let body = CreateRunRequest { run: run.clone(), idempotency_key: key };
-            Ok(self.call(self.client.create_run(&body)).await?.run == *run)
-        };
-        let replace = || async {
-            let body = UpdateRunRequest { run: run.clone() };
-            Ok(self.call_found(self.client.update_run(&run.run_id, &body)).await?.is_some())
-        };
-        save(new, create, replace).await
-    }
-
-    /// Makes this the stored NodeRun. `new` is a guess that saves a call.
-    pub async fn node_run_save(&self, node: &NodeRun, new: bool) -> Result<(), CallError> {
-        let create = || async {
-            let key = Some(node.node_run_id.to_string());
-            let body = CreateNodeRunRequest { node_run: node.clone(), idempotency_key: key };
-            Ok(self.call(self.client.create_node_run(&body)).await?.node_run == *node)
-        };
-        let replace = || async {
-            let body = UpdateNodeRunRequest { node_run: node.clone() };
-            let call = self.client.update_node_run(&node.node_run_id, &body);
-            Ok(self.call_found(call).await?.is_some())
-        };
-        save(new, create, replace).await
     }
 
     pub async fn run_get(&self, run: &RunId) -> Result<Option<Run>, CallError> {
@@ -122,6 +102,40 @@ impl RunStore {
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         })
+    }
+}
+
+#[async_trait]
+impl ObjectStore for RunStore {
+    async fn reach(&self) -> Result<(), CallError> {
+        self.call(self.client.health()).await.map(drop)
+    }
+
+    async fn run_save(&self, run: &Run, new: bool) -> Result<(), CallError> {
+        let create = || async {
+            let key = Some(run.run_id.to_string());
+            let body = CreateRunRequest { run: run.clone(), idempotency_key: key };
+            Ok(self.call(self.client.create_run(&body)).await?.run == *run)
+        };
+        let replace = || async {
+            let body = UpdateRunRequest { run: run.clone() };
+            Ok(self.call_found(self.client.update_run(&run.run_id, &body)).await?.is_some())
+        };
+        save(new, create, replace).await
+    }
+
+    async fn node_run_save(&self, node: &NodeRun, new: bool) -> Result<(), CallError> {
+        let create = || async {
+            let key = Some(node.node_run_id.to_string());
+            let body = CreateNodeRunRequest { node_run: node.clone(), idempotency_key: key };
+            Ok(self.call(self.client.create_node_run(&body)).await?.node_run == *node)
+        };
+        let replace = || async {
+            let body = UpdateNodeRunRequest { node_run: node.clone() };
+            let call = self.client.update_node_run(&node.node_run_id, &body);
+            Ok(self.call_found(call).await?.is_some())
+        };
+        save(new, create, replace).await
     }
 }
 

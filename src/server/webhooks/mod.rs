@@ -53,7 +53,7 @@ use self::{sender::Sender, status::Status};
 use crate::{
     config::{NoTarget, WebhookTargets},
     delegation::Seal,
-    journal::Journal,
+    journal::{Duties, Journal},
     metrics::{Metrics, Reading},
     record::{ExecutorName, KeptSecret, Webhook, WebhookId},
     runtime::tasks::TaskSet,
@@ -68,6 +68,8 @@ pub type ExecutorStates = Box<dyn Fn() -> Vec<(ExecutorName, bool)> + Send + Syn
 pub struct Parts {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
+    /// Housekeeping is one of them.
+    pub duties: Arc<Duties>,
     pub sender: SenderOptions,
     /// Who reports.
     pub source: Source,
@@ -83,6 +85,7 @@ pub struct Parts {
 pub struct Webhooks {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
+    duties: Arc<Duties>,
     sender: Sender,
     source: Source,
     seal: Option<Seal>,
@@ -110,7 +113,7 @@ pub struct TestOutcome {
 impl Webhooks {
     /// Starts the pump. It begins with what an earlier process has left.
     pub fn begin(parts: Parts) -> Result<Arc<Self>, String> {
-        let Parts { journal, clock, sender, source, seal, executors, metrics, tasks, log } = parts;
+        let Parts { journal, clock, duties, sender, source, seal, executors, metrics, tasks, log } = parts;
         let webhooks = Arc::new(Self {
             journal,
             sender: Sender::new(sender, Arc::clone(&clock))?,
@@ -124,11 +127,12 @@ impl Webhooks {
             stopping: tasks.stopping().clone(),
             log,
             clock: Arc::clone(&clock),
+            duties,
         });
         let pump = Arc::clone(&webhooks);
         tasks.supervise("webhooks", clock, move || {
             let webhooks = Arc::clone(&pump);
-            async move { pump::run(&webhooks).await }
+            async move { pump::run_on_duty(&webhooks).await }
         });
         Ok(webhooks)
     }

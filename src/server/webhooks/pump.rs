@@ -27,7 +27,9 @@ use super::{
     target::{GIVE_UP_AFTER, Target},
 };
 use crate::{
-    journal::{Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, ExecutorReport, JournalError, Settled},
+    journal::{
+        Delivery, DeliveryId, DeliveryOutcome, DeliveryUpkeep, Duty, ExecutorReport, JournalError, Settled,
+    },
     record::{Webhook, WebhookId},
     time::Timestamp,
 };
@@ -70,8 +72,26 @@ struct Pump {
     unread: bool,
 }
 
+/// Runs until the server stops, whenever this worker is the housekeeper. Calls that are
+/// under way when it is not any more are dropped: the next housekeeper makes them again.
+pub(super) async fn run_on_duty(shared: &Arc<Webhooks>) {
+    let Webhooks { duties, clock, stopping, .. } = &**shared;
+    loop {
+        tokio::select! {
+            biased;
+            () = duties.held(Duty::Housekeeping, &**clock) => {}
+            () = stopping.cancelled() => return,
+        }
+        tokio::select! {
+            biased;
+            () = duties.lost(Duty::Housekeeping, &**clock) => {}
+            () = run(shared) => return,
+        }
+    }
+}
+
 /// Runs until the server stops; calls under way are then waited for.
-pub(super) async fn run(shared: &Arc<Webhooks>) {
+async fn run(shared: &Arc<Webhooks>) {
     let now = shared.clock.now();
     let mut pump = Pump {
         shared: Arc::clone(shared),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{call_error, check_call, count, delay_before_sending, deliver_cancel, plan, reachable};
 use crate::{
     callers,
-    process::Life,
+    life::Life,
     scenario::Plan,
     watch::Promise,
     world::{CallFailure, World},
@@ -185,6 +185,7 @@ impl PlanRunner {
             });
             let state = found.await?.state;
             if !state.is_terminal() {
+                self.world.heard(&self.node);
                 return Ok(true);
             }
             if state == NodeRunState::Canceled {

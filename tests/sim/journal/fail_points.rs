@@ -6,7 +6,7 @@ use jarvis_run_coordinator::journal::{JournalError, sqlite::memory::FailPoints};
 
 use super::injected;
 use crate::{
-    process::Life,
+    life::Life,
     scenario::WriteFault,
     world::{World, lock},
 };

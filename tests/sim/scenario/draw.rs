@@ -51,6 +51,7 @@ impl Scenario {
             approvals_wait,
             sabotage: None,
             replicas: 1,
+            patient: false,
         }
     }
 
@@ -64,8 +65,51 @@ impl Scenario {
             let what = ActionKind::Freeze(chance.millis(500, most));
             self.actions.push(Action { at, what });
         }
+        for _ in 0..chance.below(3) {
+            let (at, most) = (chance.millis(0, 20_000), if chance.one_in(2) { 4_000 } else { 20_000 });
+            let what = ActionKind::CutOff(chance.millis(500, most));
+            self.actions.push(Action { at, what });
+        }
+        if chance.one_in(3) {
+            let (at, most) = (chance.millis(0, 12_000), if chance.one_in(2) { 3_000 } else { 28_000 });
+            self.actions.push(Action { at, what: ActionKind::JournalOut(chance.millis(1_000, most)) });
+        }
         self.actions.sort_by_key(|action| action.at);
         self
+    }
+
+    /// Several processes, of which none has a fault, and an outage of their journal while
+    /// nodes are at work that need no more than time.
+    pub fn with_an_outage(self) -> Self {
+        let mut scenario = self.with_replicas();
+        scenario.patient = true;
+        scenario.approvals_wait = None;
+        (scenario.writes, scenario.reads) = (Vec::new(), Vec::new());
+        (scenario.answers_lost, scenario.questions) = (Vec::new(), Vec::new());
+        scenario.actions.retain_mut(|action| match &mut action.what {
+            ActionKind::Start { narrow, run, .. } => {
+                *narrow = false;
+                // One in three has budgets.
+                *run = *run * 3 + 1;
+                true
+            }
+            _ => false,
+        });
+        let mut chance = Chance::new(scenario.seed ^ 0x6f75_7461);
+        for plan in &mut scenario.plans {
+            if plan.node_type != COMPOSITE {
+                plan.node_type = ATOMIC[0];
+            }
+            let after = chance.millis(500, 30_000);
+            plan.executions = vec![Execution { behaviour: Behaviour::Echo, after }];
+            plan.begins = Vec::new();
+            plan.options.completes = Some(STATES[0]);
+            plan.options.patience = Duration::from_secs(200);
+        }
+        let outage = ActionKind::JournalOut(Duration::from_secs(30));
+        scenario.actions.push(Action { at: chance.millis(1_000, 9_000), what: outage });
+        scenario.actions.sort_by_key(|action| action.at);
+        scenario
     }
 }
 

@@ -1,8 +1,14 @@
 //! The faults that a scenario injects, and for how long each lasts.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use jarvis_run_coordinator::{time::Clock, types::NodeRunId};
+use jarvis_run_coordinator::{
+    time::{Clock, Timestamp},
+    types::{NodeRunId, WorkerId},
+};
 
 use super::{World, lock};
 use crate::scenario::{CALM_AT, Sabotage, ServiceFault, WriteFault};
@@ -11,11 +17,19 @@ use crate::scenario::{CALM_AT, Sabotage, ServiceFault, WriteFault};
 #[derive(Default)]
 pub(super) struct Troubles {
     journal_down_until: Duration,
+    /// The database is out, for all processes, for reads too.
+    journal_out_until: Duration,
     journal_full_until: Option<Duration>,
     executors_down_until: Duration,
     pdp_down_until: Duration,
     /// The nodes whose records were or are unreadable.
     damaged: BTreeSet<NodeRunId>,
+    /// When a process last went, stood still or was cut off.
+    last: Duration,
+    /// When the executors of composites were last heard.
+    heard: BTreeMap<NodeRunId, Duration>,
+    /// The heartbeats of workers by their own clocks.
+    beaten: BTreeMap<WorkerId, Timestamp>,
 }
 
 /// The indexes by which the scenario names writes, reads, calls and requests.
@@ -53,6 +67,44 @@ impl World {
         self.clock.elapsed() < lock(&self.troubles).journal_down_until && !self.is_calm()
     }
 
+    /// Makes every read and write of all processes fail for this time.
+    pub fn journal_out(&self, time: Duration) {
+        lock(&self.troubles).journal_out_until = self.clock.elapsed() + time;
+    }
+
+    /// For how long the database is still out, if it is.
+    pub fn journal_out_for(&self) -> Option<Duration> {
+        let until = lock(&self.troubles).journal_out_until;
+        until.checked_sub(self.clock.elapsed()).filter(|rest| !rest.is_zero() && !self.is_calm())
+    }
+
+    /// Notes that a process went, stood still or was cut off: what it had heard is lost.
+    pub fn trouble(&self) {
+        lock(&self.troubles).last = self.clock.elapsed();
+    }
+
+    /// Notes that the executor of a composite was heard by a process.
+    pub fn heard(&self, node: &NodeRunId) {
+        lock(&self.troubles).heard.insert(node.clone(), self.clock.elapsed());
+    }
+
+    /// Whether a composite is begun again, or given up, although all processes live that
+    /// have heard its executor within this time.
+    pub fn was_heard_within(&self, node: &NodeRunId, time: Duration) -> bool {
+        let (now, troubles) = (self.clock.elapsed(), lock(&self.troubles));
+        let is_heard = troubles.heard.get(node).is_some_and(|heard| now - *heard < time);
+        is_heard && now - troubles.last > time * 3
+    }
+
+    /// Notes the time of a worker's heartbeat, by its own clock.
+    pub fn has_beaten(&self, worker: &WorkerId, at: Timestamp) {
+        lock(&self.troubles).beaten.insert(worker.clone(), at);
+    }
+
+    pub fn beaten_at(&self, worker: &WorkerId) -> Option<Timestamp> {
+        lock(&self.troubles).beaten.get(worker).copied()
+    }
+
     /// Keeps the journal from growing for this time.
     pub fn journal_full(&self, time: Duration) {
         self.journal.fill(true).expect("memory does not fail");
@@ -71,7 +123,7 @@ impl World {
     /// Whether this member of a pool is down: each of them is at some time.
     pub fn is_member_down(&self, member: usize) -> bool {
         let turn = (self.clock.elapsed().as_secs() / 4) % 5;
-        self.scenario.members() > 1 && turn == member as u64 && !self.is_calm()
+        self.scenario.members() > 1 && turn == member as u64 && !self.is_calm() && !self.scenario.patient
     }
 
     /// Makes the PDP unreachable for this time.
@@ -125,6 +177,17 @@ impl World {
 
     pub fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
         self.scenario.sabotage == Some(sabotage)
+    }
+
+    /// How wrong the clocks of a process are: by how many milliseconds, and how many
+    /// thousandths of the time pass on them.
+    pub fn wrong_clock(&self) -> (i64, u32) {
+        let mut chance = lock(&self.chance);
+        (chance.below(60_000) as i64 - 30_000, 950 + chance.below(101) as u32)
+    }
+
+    pub fn below(&self, most: u64) -> u64 {
+        lock(&self.chance).below(most)
     }
 
     pub fn one_in(&self, many: u64) -> bool {

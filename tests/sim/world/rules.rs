@@ -8,13 +8,16 @@ use std::{
 
 use jarvis_run_coordinator::{
     coordinator::Lane,
-    journal::{JournalError, sqlite::memory::Snapshot},
+    journal::{
+        JournalError,
+        sqlite::memory::{Snapshot, Whole},
+    },
     record::{Approval, ApprovalOutcome, AttemptOutcome, AttemptRecord, Job, NodeRecord},
-    types::{NodeRunId, RunId},
+    types::{NodeRunId, RunId, RunState},
 };
 
 use super::{World, lock};
-use crate::{executors::Ledger, process::Process, watch::Promise};
+use crate::{executors::Ledger, process::Process, scenario::Paused, watch::Promise};
 
 /// The time within which due work is taken up, if nothing prevents it.
 const DUE_LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +82,22 @@ impl World {
             self.violated("what is answered is durable", broken);
         }
         lock(&self.watch).promised(self.clock.elapsed(), promise);
+    }
+
+    /// An operator was answered that dispatch is paused.
+    pub fn is_paused(&self, paused: Paused) {
+        let mut watch = lock(&self.watch);
+        // Another operator may have resumed it before this one had the answer.
+        if !watch.resumed.contains(&paused) {
+            watch.paused.insert(paused);
+        }
+    }
+
+    /// An operator begins to resume it.
+    pub fn is_resumed(&self, paused: Paused) {
+        let mut watch = lock(&self.watch);
+        watch.paused.remove(&paused);
+        watch.resumed.insert(paused);
     }
 
     /// Whether a caller was answered that this node or its run is over, early enough that
@@ -159,7 +178,7 @@ impl World {
 
     /// The time within which a dead process is found dead by another, in the calm or
     /// not: faults may begin the watch again.
-    fn found_dead_within(&self) -> Duration {
+    pub fn found_dead_within(&self) -> Duration {
         if self.scenario.replicas == 1 { Duration::ZERO } else { FOUND_DEAD }
     }
 
@@ -168,6 +187,10 @@ impl World {
     pub fn is_sent_late(&self, node: &NodeRunId) {
         self.count("call sent by a worker that was declared dead");
         lock(&self.sent_late).insert(node.clone());
+    }
+
+    pub fn was_sent_late(&self, node: &NodeRunId) -> bool {
+        lock(&self.sent_late).contains(node)
     }
 
     /// The first unfinished piece of work, if there is any.
@@ -180,6 +203,10 @@ impl World {
             if let Some(node) = whole.nodes.iter().find(|node| node.wake.is_some()) {
                 return Some(format!("node {} still has {:?}", node.id(), node.wake));
             }
+        }
+        let owed = self.journal.outbox_entries().unwrap_or_default();
+        if owed > 0 {
+            return Some(format!("the outbox has {owed} entries"));
         }
         // Some of the tasks start the processes.
         let at_work = self.tasks.len().saturating_sub(self.scenario.replicas as usize);
@@ -200,6 +227,15 @@ impl World {
         }
         for (rule, what) in self.ledger().settled(&journal, &lock(&self.sent_late)) {
             self.violated(rule, what);
+        }
+        self.check_stores(&journal);
+        if self.scenario.patient {
+            let is_well = |whole: &&Arc<Whole>| {
+                whole.run.run.state == RunState::Succeeded && whole.nodes.iter().all(|node| node.attempt == 1)
+            };
+            if let Some(whole) = journal.runs().find(|whole| !is_well(whole)) {
+                self.violated("an outage of the journal fails no node", format!("{:?}", whole.run.run));
+            }
         }
         if !journal.parked().is_empty() {
             self.violated("nothing is parked for ever", format!("{:?}", journal.parked()));

@@ -132,20 +132,22 @@ impl Attempts {
         let _no_pause_meanwhile = committer.pauses.begins().await;
         committer
             .command(&job.run, |cx| async move {
+                let pauses = committer.pauses.version();
                 // The node may have ended while this waited for the run's lock.
                 let head = committer.head_find(&job.node).await?;
                 if head.is_none_or(|head| head.job() != Some(Job::Dispatch)) {
                     return Ok(Decision::unchanged(None));
                 }
                 let view = committer.with_payers(committer.node_view(&job.node).await?).await?;
-                match readiness(&view.node, cx.now) {
+                let decision = match readiness(&view.node, cx.now) {
                     Readiness::Ready if committer.is_paused(&view, choice.resolved.kind, member) => {
-                        Ok(engine::attempt_set_aside(&view.run, view.node, cx).answering(None))
+                        engine::attempt_set_aside(&view.run, view.node, cx).answering(None)
                     }
-                    Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await,
-                    Readiness::Expired => Ok(engine::node_expire(view, WaitsFor::Turn, cx).answering(None)),
-                    Readiness::Superseded => Ok(Decision::unchanged(None)),
-                }
+                    Readiness::Ready => self.hand_over(view, choice, verdict.clone(), cx).await?,
+                    Readiness::Expired => engine::node_expire(view, WaitsFor::Turn, cx).answering(None),
+                    Readiness::Superseded => Decision::unchanged(None),
+                };
+                Ok(decision.under(pauses))
             })
             .await
     }
@@ -286,13 +288,14 @@ impl Attempts {
         let _no_change_meanwhile = committer.pauses.begins().await;
         let set_aside = committer
             .command(&job.run, |cx| async move {
+                let pauses = committer.pauses.version();
                 let view = committer.bare_view(&job.node).await?;
                 let is_paused = committer.is_paused(&view, kind, None)
                     || (everywhere && committer.pauses.of_an_executor().is_some());
                 if !is_paused {
                     return Ok(Decision::unchanged(false));
                 }
-                Ok(engine::attempt_set_aside(&view.run, view.node, cx).answering(true))
+                Ok(engine::attempt_set_aside(&view.run, view.node, cx).answering(true).under(pauses))
             })
             .await?;
         if set_aside {

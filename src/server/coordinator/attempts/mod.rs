@@ -170,7 +170,12 @@ impl Attempts {
         let run = committer.run_of(&node).await?;
         let live_below =
             node.children > 0 && committer.journal.node_has_live_below(run.id(), &node.path).await?;
-        let contact = Contact { last: committer.liveness.last_contact(run.id(), &node.path), live_below };
+        let mut last = committer.liveness.last_contact(run.id(), &node.path);
+        if committer.journal.is_shared() {
+            let heard = committer.journal.last_heard(run.id(), &node.path).await?;
+            last = committer.liveness.last_contact_of_all(last, heard, cx.now);
+        }
+        let contact = Contact { last, live_below };
         let view = NodeView { run, node, live_below: Vec::new(), payers: Vec::new() };
         Ok(engine::silence_check(view, contact, cx))
     }

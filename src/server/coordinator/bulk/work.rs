@@ -23,7 +23,7 @@ use crate::{
     auth::Principal,
     coordinator::{Coordinator, CoordinatorError},
     engine::{self, Listed},
-    journal::{JournalError, RunPlace, RunSelect},
+    journal::{Duties, Duty, JournalError, RunPlace, RunSelect},
     record::{BulkAction, BulkJob, BulkOutcome, BulkResult},
     runtime::tasks::TaskSet,
     time::Timestamp,
@@ -32,6 +32,9 @@ use crate::{
 
 /// Upper bound on the polling interval.
 const POLL_EVERY: Duration = Duration::from_secs(60);
+
+/// The same where other processes may have changed a job.
+const POLL_SHARED_EVERY: Duration = Duration::from_secs(1);
 
 /// The pause after a step that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,14 +49,34 @@ const STEP_RUNS: u32 = 500;
 const LIST_RUNS: u32 = 500;
 
 impl Coordinator {
-    /// Starts the task. It works until the tasks are to stop.
-    pub fn bulk_begin(self: &Arc<Self>, tasks: &TaskSet) {
+    /// Starts the task. It works until the tasks are to stop, whenever this worker is the
+    /// housekeeper.
+    pub fn bulk_begin(self: &Arc<Self>, duties: &Arc<Duties>, tasks: &TaskSet) {
         let (coordinator, stopping) = (Arc::clone(self), tasks.stopping().clone());
-        let clock = Arc::clone(&self.committer.clock);
+        let (clock, duties) = (Arc::clone(&self.committer.clock), Arc::clone(duties));
         tasks.supervise("bulk jobs", clock, move || {
             let (coordinator, stopping) = (Arc::clone(&coordinator), stopping.clone());
-            async move { coordinator.bulk_work(&stopping).await }
+            let duties = Arc::clone(&duties);
+            async move { _ = coordinator.bulk_on_duty(&duties, &stopping).await }
         });
+    }
+
+    /// Returns `None` when the server stops.
+    async fn bulk_on_duty(&self, duties: &Duties, stopping: &CancellationToken) -> Option<()> {
+        let clock = &*self.committer.clock;
+        while !stopping.is_cancelled() {
+            stopping.run_until_cancelled(duties.held(Duty::Housekeeping, clock)).await?;
+            // What is under way when the duty is lost is committed, as before a stop.
+            let off_duty = stopping.child_token();
+            let mut work = std::pin::pin!(self.bulk_work(&off_duty));
+            tokio::select! {
+                biased;
+                () = &mut work => continue,
+                () = duties.lost(Duty::Housekeeping, clock) => off_duty.cancel(),
+            }
+            work.await;
+        }
+        None
     }
 
     async fn bulk_work(&self, stopping: &CancellationToken) {
@@ -65,7 +88,8 @@ impl Coordinator {
                 error!(self.committer.log, "could not read the bulk jobs"; "error" => %failure);
                 Vec::new()
             });
-            let mut next = now + POLL_EVERY;
+            let mut next =
+                now + if self.committer.journal.is_shared() { POLL_SHARED_EVERY } else { POLL_EVERY };
             for job in live {
                 if busy.contains(&job.bulk_id) {
                     continue;

@@ -117,6 +117,7 @@ macro_rules! for_each_journal_property {
             claims_of_dead_workers_become_due_immediately
             worker_that_has_beaten_is_not_declared_dead
             duty_is_held_by_one_living_worker
+            signs_of_life_are_those_of_all_workers
             fenced_worker_writes_nothing
             released_claims_become_due_immediately
             next_wake_is_the_earliest_unclaimed_one
@@ -161,6 +162,7 @@ macro_rules! for_each_journal_property {
             approvals_are_listed_while_their_nodes_wait
             wake_of_an_approval_is_claimed_like_any_other
             pauses_are_kept_by_scope_with_an_audit_record
+            commit_under_pauses_that_have_changed_is_a_conflict
             set_aside_wakes_are_claimed_at_their_time_or_resumed
             held_runs_are_listed_and_wake_up_at_the_end_of_their_hold
             canceled_nodes_are_listed_with_their_last_attempt

@@ -2,7 +2,7 @@
 
 use super::{JournalUnderTest, Probe, at, attempt, change, ended, node, nodes, run, start, wake};
 use crate::{
-    journal::{AuditFilter, AuditId, ClaimFilter, RunSelect, RunsFilter, Visible},
+    journal::{AuditFilter, AuditId, ClaimFilter, JournalError, RunSelect, RunsFilter, Visible},
     record::{
         Actor, AttemptOutcome, AuditObject, AuditRecord, AuditedOperation, ChangeSet, Hold, Identity, Job,
         NodeRecord, Operation, Pause, PauseScope, RunRecord,
@@ -34,28 +34,57 @@ fn holds(record: RunRecord, held: bool) -> ChangeSet {
 
 pub async fn pauses_are_kept_by_scope_with_an_audit_record(test: JournalUnderTest) {
     let journal = Probe(test.journal);
-    assert_eq!(journal.0.pauses().await, Ok(Vec::new()));
+    let pauses = async |journal: &Probe| journal.0.pauses().await.expect("pauses");
+    let none = pauses(&journal).await;
+    assert_eq!(none.pauses, []);
     let tenant = PauseScope::Tenant { tenant: "acme \"corp\"".into() };
+    let mut versions = vec![none.version];
     for (scope, reason) in [(&PauseScope::All, "one"), (&tenant, "two"), (&PauseScope::All, "three")] {
         let put = journal.0.pause_put(&pause(scope.clone(), reason), &audit(Operation::PauseDispatch)).await;
         assert_eq!(put, Ok(()));
+        versions.push(pauses(&journal).await.version);
     }
     let mut expected = vec![pause(PauseScope::All, "three"), pause(tenant.clone(), "two")];
-    let mut found = journal.0.pauses().await.expect("pauses");
+    let mut found = pauses(&journal).await.pauses;
     expected.sort_by(|a, b| a.scope.cmp(&b.scope));
     found.sort_by(|a, b| a.scope.cmp(&b.scope));
     assert_eq!(found, expected);
     let resume = audit(Operation::ResumeDispatch);
     assert_eq!(journal.0.pause_remove(&tenant, &resume).await, Ok(true));
+    versions.push(pauses(&journal).await.version);
+    assert!(versions.windows(2).all(|pair| pair[0] != pair[1]), "each change makes another: {versions:?}");
     assert_eq!(journal.0.pause_remove(&tenant, &resume).await, Ok(false), "it is gone");
-    assert_eq!(journal.0.pauses().await, Ok(vec![pause(PauseScope::All, "three")]));
+    assert_eq!(pauses(&journal).await.pauses, [pause(PauseScope::All, "three")]);
+    assert_eq!(Some(&pauses(&journal).await.version), versions.last(), "nothing was removed");
     let page = journal.audit_page(AuditId(0), &AuditFilter::default(), 10).await;
     let operations: Vec<&str> = page.entries.iter().map(|entry| entry.record.operation.as_str()).collect();
     assert_eq!(operations, ["pause_dispatch", "pause_dispatch", "pause_dispatch", "resume_dispatch"]);
     let Some(reopen) = test.reopen else { return };
     drop(journal);
-    let journal = reopen().await;
-    assert_eq!(journal.pauses().await, Ok(vec![pause(PauseScope::All, "three")]));
+    let journal = Probe(reopen().await);
+    assert_eq!(pauses(&journal).await.pauses, [pause(PauseScope::All, "three")]);
+    assert_eq!(Some(&pauses(&journal).await.version), versions.last());
+}
+
+pub async fn commit_under_pauses_that_have_changed_is_a_conflict(test: JournalUnderTest) {
+    let journal = Probe(test.journal);
+    journal.commit(start("a")).await;
+    let version = async || Some(journal.0.pauses().await.expect("pauses").version);
+    let under =
+        async |pauses| ChangeSet { pauses, ..nodes("a", vec![journal.node("a", "1").await.expect("there")]) };
+    let before = version().await;
+    journal.commit(under(before).await).await;
+    let audit = audit(Operation::PauseDispatch);
+    assert_eq!(journal.0.pause_put(&pause(PauseScope::All, "why"), &audit).await, Ok(()));
+    assert_eq!(journal.refused(under(before).await).await, JournalError::Conflict);
+    journal.commit(under(version().await).await).await;
+    journal.commit(under(None).await).await;
+    let during = version().await;
+    assert_eq!(journal.0.pause_remove(&PauseScope::All, &audit).await, Ok(true));
+    assert_eq!(journal.refused(under(during).await).await, JournalError::Conflict);
+    assert_eq!(journal.refused(under(before).await).await, JournalError::Conflict);
+    journal.commit(under(version().await).await).await;
+    assert_eq!(journal.node("a", "1").await.map(|node| node.version), Some(5));
 }
 
 pub async fn set_aside_wakes_are_claimed_at_their_time_or_resumed(test: JournalUnderTest) {

@@ -2,7 +2,7 @@
 
 use super::{JournalUnderTest, samples::*};
 use crate::{
-    journal::{ClaimFilter, Duty, Heartbeats, JournalError, Parked},
+    journal::{ClaimFilter, Duty, Heartbeats, JournalError, Parked, SignOfLife},
     record::{Job, NodeHead, NodeRecord, Wake},
     types::WorkerId,
 };
@@ -119,6 +119,43 @@ pub async fn duty_is_held_by_one_living_worker(subject: JournalUnderTest) {
         assert_eq!(hold(duty, &you).await, Ok(true));
         assert_eq!(hold(duty, &me()).await, Err(JournalError::Fenced));
     }
+}
+
+/// What one worker has heard, all know, and until when each of them has said so.
+pub async fn signs_of_life_are_those_of_all_workers(subject: JournalUnderTest) {
+    let journal = Probe(subject.journal);
+    let you: WorkerId = "you".into();
+    let sign =
+        |path: &str, second| SignOfLife { run_id: "a".into(), path: path.to_owned().into(), at: at(second) };
+    let note = async |worker: &WorkerId, signs: &[SignOfLife], known_to| {
+        journal.0.note_signs(worker, signs, at(known_to), at(3)).await
+    };
+    let heard = async |path: &str| {
+        let heard = journal.0.last_heard(&"a".into(), &path.to_owned().into()).await.expect("heard");
+        (heard.last.map(|at| at.as_micros()), heard.known_to.map(|at| at.as_micros()))
+    };
+    assert_eq!(note(&me(), &[], 5).await, Err(JournalError::Fenced), "it is not registered");
+    for worker in [&you, &me()] {
+        journal.0.register_worker(worker).await.expect("registered");
+    }
+    assert_eq!(note(&me(), &[sign("1", 4), sign("1.2", 5)], 6).await, Ok(()));
+    assert_eq!(heard("1").await, (Some(4), None), "the other has not said anything");
+    assert_eq!(note(&you, &[sign("1", 7)], 8).await, Ok(()));
+    assert_eq!(heard("1").await, (Some(7), Some(6)));
+    assert_eq!(note(&me(), &[sign("1", 6)], 9).await, Ok(()));
+    assert_eq!(heard("1").await, (Some(7), Some(8)), "times only grow");
+    assert_eq!(heard("1.2").await, (Some(5), Some(8)));
+    assert_eq!(heard("1.3").await, (None, Some(8)));
+    // Those of other runs are others, and old ones may be forgotten.
+    let other = journal.0.last_heard(&"b".into(), &"1".to_owned().into()).await.expect("heard");
+    assert_eq!(other.last, None);
+    assert_eq!(note(&me(), &[sign("1.4", 1)], 10).await, Ok(()));
+    assert!([None, Some(1)].contains(&heard("1.4").await.0));
+    // Of a worker that is dead, nothing more is expected.
+    let seen = Heartbeats { worker: you.clone(), count: 0 };
+    assert_eq!(journal.0.declare_dead(&seen).await, Ok(true));
+    assert_eq!(heard("1").await, (Some(7), Some(10)));
+    assert_eq!(note(&you, &[], 11).await, Err(JournalError::Fenced));
 }
 
 pub async fn released_claims_become_due_immediately(subject: JournalUnderTest) {

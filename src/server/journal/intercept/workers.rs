@@ -4,9 +4,10 @@ use async_trait::async_trait;
 
 use super::{Answer, Intercepted, Interceptor};
 use crate::{
-    journal::{Duty, Heartbeats, Workers},
+    journal::{Duty, Heard, Heartbeats, SignOfLife, Workers},
+    record::NodePath,
     time::Timestamp,
-    types::WorkerId,
+    types::{RunId, WorkerId},
 };
 
 #[async_trait]
@@ -37,6 +38,24 @@ impl<I: Interceptor> Workers for Intercepted<I> {
 
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Answer<bool> {
         self.0.hold_duty(duty, worker).await
+    }
+
+    async fn time(&self) -> Answer<Option<Timestamp>> {
+        self.0.time().await
+    }
+
+    async fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> Answer<()> {
+        self.0.note_signs(worker, signs, known_to, forget_before).await
+    }
+
+    async fn last_heard(&self, run: &RunId, path: &NodePath) -> Answer<Heard> {
+        self.0.read("last_heard", self.0.journal().last_heard(run, path)).await
     }
 
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Answer<()> {

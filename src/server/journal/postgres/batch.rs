@@ -28,6 +28,7 @@ use crate::{
         JournalError, OutboxId,
         rows::{ChangeRows, natural},
     },
+    record::PausesVersion,
     types::{RunId, WorkerId},
 };
 
@@ -98,6 +99,8 @@ enum Returns<'a> {
     Runs(Vec<&'a RunId>),
     /// The ids of outbox entries, in their order.
     OutboxIds,
+    /// The version of the pauses of dispatch.
+    Pauses,
     /// Nothing that matters.
     Nothing,
 }
@@ -161,6 +164,13 @@ fn outcome(
                     |piece: &Piece| missing.get(piece.rows.run_id.as_str()).is_some_and(|&n| n > 0);
                 conflicts
                     .extend(group.iter().enumerate().filter(|(_, piece)| is_missing(piece)).map(|(n, _)| n));
+            }
+            Returns::Pauses => {
+                let row = rows.first().ok_or_else(|| damaged("the version of the pauses is missing"))?;
+                let now = Some(PausesVersion(natural(row.try_get(0)?)?));
+                let is_other = |piece: &Piece| piece.rows.pauses.is_some() && piece.rows.pauses != now;
+                conflicts
+                    .extend(group.iter().enumerate().filter(|(_, piece)| is_other(piece)).map(|(n, _)| n));
             }
             Returns::OutboxIds => {
                 let mut ids = rows.iter();

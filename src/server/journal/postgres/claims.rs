@@ -9,9 +9,10 @@
 //! times, from one index alone. Two replicas may find the same: a wake-up goes to the
 //! one that gets its row, and the other goes without it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
+use tokio::time::sleep;
 
 use super::{PostgresJournal, link::Live};
 use crate::{
@@ -93,7 +94,10 @@ const HELD: &str = "SELECT wake_job, run_id, node_run_id FROM node_runs
     WHERE wake_owner = $1 AND wake_at <= $2 AND wake_job = ANY ($3)";
 
 /// How often it is looked for due wake-ups before others get all of the rest.
-const LOOKS: usize = 10;
+const LOOKS: u32 = 20;
+
+/// The pause after the first look; each further one is longer by it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 enum Claimed {
     Some(Vec<HeadRow>),
@@ -118,11 +122,12 @@ impl PostgresJournal {
         now: Timestamp,
         filter: &ClaimFilter,
     ) -> Result<Vec<HeadRow>, JournalError> {
-        for _ in 0..LOOKS {
+        for look in 1..=LOOKS {
             match self.claim_once(worker, now, filter).await? {
                 Claimed::Some(heads) => return Ok(heads),
                 Claimed::NothingDue => return Ok(Vec::new()),
-                Claimed::AllLost => {}
+                // Another has their rows, and is about to commit.
+                Claimed::AllLost => sleep(LOOK_AGAIN * look).await,
             }
         }
         Ok(Vec::new())

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recipient,
-        RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
+        Recipient, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work,
         rows::{ChangeRows, HeadRow, integer},
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -63,7 +63,17 @@ impl Journal for PostgresJournal {
         if !self.outbox {
             change.outbox.clear();
         }
-        self.writers.change(ChangeRows::encode(&mut change)?).await
+        let rows = ChangeRows::encode(&mut change)?;
+        let committed = self.writers.change(rows).await;
+        match &committed {
+            Ok(_) => self.recent.committed(&change),
+            Err(_) => self.recent.forget(&change.run_id),
+        }
+        committed
+    }
+
+    fn recent(&self) -> Option<&Recent> {
+        Some(&self.recent)
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
@@ -116,6 +126,7 @@ impl Journal for PostgresJournal {
         filter: &ClaimFilter,
     ) -> Result<Vec<NodeHead>, JournalError> {
         let claimed = self.claim(worker, now, filter).await?;
+        claimed.iter().for_each(|head| self.recent.forget_node(&head.run_id, &head.node_run_id));
         Ok(self.readable(claimed, now).await)
     }
 
@@ -137,6 +148,7 @@ impl Journal for PostgresJournal {
     }
 
     async fn park(&self, item: Parked) -> Result<(), JournalError> {
+        self.recent.forget(&item.run_id);
         self.park_item(item).await
     }
 

@@ -52,6 +52,7 @@ mod readers;
 mod run_count;
 mod run_list;
 mod schema;
+mod signs;
 mod sql;
 mod steering;
 mod tree;
@@ -73,7 +74,7 @@ use self::{
     webhooks::Wanted,
     writer::{Registered, Writers},
 };
-use super::{Backend, Figures, JournalError, OpenError, Owing, WithoutStores};
+use super::{Backend, Figures, JournalError, OpenError, Owing, Recent, WithoutStores};
 use crate::{config::DatabaseUrl, runtime::tasks::Fatal};
 
 /// How to open the journal.
@@ -100,6 +101,7 @@ pub struct PostgresJournal {
     registered: Registered,
     outbox: bool,
     wanted: Arc<Wanted>,
+    recent: Recent,
     fatal: Fatal,
     figures: Arc<Figures>,
     log: Logger,
@@ -142,6 +144,7 @@ impl PostgresJournal {
             registered,
             outbox,
             wanted,
+            recent: Recent::default(),
             fatal,
             figures,
             log,

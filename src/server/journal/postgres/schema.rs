@@ -193,10 +193,23 @@ const SCHEMA_1: &str = r#"
         body         text NOT NULL
     );
 
+    CREATE TABLE pause_changes (
+        single       boolean PRIMARY KEY DEFAULT true CHECK (single),
+        changes      bigint NOT NULL
+    );
+    INSERT INTO pause_changes (changes) VALUES (0);
+
     CREATE TABLE owners (
         owner_id     text COLLATE "C" PRIMARY KEY,
-        beats        bigint NOT NULL
+        beats        bigint NOT NULL,
+        heard_to     bigint
     ) WITH (fillfactor = 10);
+    CREATE TABLE heard (
+        run_id       text COLLATE "C" NOT NULL,
+        path         text COLLATE "C" NOT NULL,
+        at           bigint NOT NULL,
+        PRIMARY KEY (run_id, path)
+    ) WITH (fillfactor = 50);
     CREATE TABLE hands (
         owner_id     text COLLATE "C" NOT NULL,
         hand         smallint NOT NULL,

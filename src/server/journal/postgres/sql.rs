@@ -10,6 +10,10 @@
 pub(super) const FENCE: &str =
     "UPDATE hands SET transactions = transactions + 1 WHERE owner_id = $1 AND hand = $2";
 
+/// How often the pauses of dispatch have changed. After [`FENCE`]: a change of them
+/// locks all fence rows before, so this sees it.
+pub(super) const PAUSES_VERSION: &str = "SELECT changes FROM pause_changes";
+
 /// Counts the runs that end with this transaction. Before [`RUNS_UPDATE`], which makes
 /// them terminal; if another has done that first, that conflicts.
 pub(super) const RUNS_ENDED: &str = "

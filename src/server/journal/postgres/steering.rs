@@ -7,15 +7,23 @@ use async_trait::async_trait;
 use super::{PostgresJournal, audit, link::Live, read::head_columns};
 use crate::{
     journal::{
-        CanceledNode, JournalError, Steering,
-        rows::{AuditRow, HeadRow, from_json, to_json},
+        CanceledNode, JournalError, Steering, StoredPauses,
+        rows::{AuditRow, HeadRow, from_json, natural, to_json},
     },
-    record::{AuditRecord, Pause, PauseScope},
+    record::{AuditRecord, Pause, PauseScope, PausesVersion},
     time::Timestamp,
     types::RunId,
 };
 
-const PAUSES: &str = "SELECT scope, body FROM pauses ORDER BY scope";
+/// As of one moment.
+const PAUSES: &str = "SELECT changes, scope, body FROM pause_changes LEFT JOIN pauses ON true ORDER BY scope";
+
+/// The fence rows of all writers. A transaction that has begun goes on first; one that
+/// begins later finds what has changed here.
+const LOCK_HANDS: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM hands ORDER BY owner_id, hand FOR UPDATE) AS locked";
+
+const CHANGED: &str = "UPDATE pause_changes SET changes = changes + 1";
 
 const PUT: &str = "INSERT INTO pauses (scope, body) VALUES ($1, $2)
     ON CONFLICT (scope) DO UPDATE SET body = excluded.body";
@@ -41,10 +49,17 @@ const CANCELED: &str = concat!(
 
 #[async_trait]
 impl Steering for PostgresJournal {
-    async fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
+    async fn pauses(&self) -> Result<StoredPauses, JournalError> {
         let all = |live: Arc<Live>| async move {
             let rows = live.query(PAUSES, &[]).await?;
-            rows.iter().map(|row| from_json(row.try_get(0)?, row.try_get(1)?)).collect()
+            let mut stored = StoredPauses::default();
+            for row in &rows {
+                stored.version = PausesVersion(natural(row.try_get(0)?)?);
+                if let Some(scope) = row.try_get(1)? {
+                    stored.pauses.push(from_json(scope, row.try_get(2)?)?);
+                }
+            }
+            Ok(stored)
         };
         self.readers.read(all).await
     }
@@ -56,7 +71,9 @@ impl Steering for PostgresJournal {
             .own(move |live| {
                 let (scope, body, audit) = (scope.clone(), body.clone(), Arc::clone(&audit));
                 async move {
+                    live.query(LOCK_HANDS, &[]).await?;
                     live.execute(PUT, &[&scope, &body]).await?;
+                    live.execute(CHANGED, &[]).await?;
                     audit::append(&live, &*audit).await
                 }
             })
@@ -70,8 +87,10 @@ impl Steering for PostgresJournal {
             .own(move |live| {
                 let (scope, audit) = (scope.clone(), Arc::clone(&audit));
                 async move {
+                    live.query(LOCK_HANDS, &[]).await?;
                     let was_there = live.execute(REMOVE, &[&scope]).await? > 0;
                     if was_there {
+                        live.execute(CHANGED, &[]).await?;
                         audit::append(&live, &*audit).await?;
                     }
                     Ok(was_there)

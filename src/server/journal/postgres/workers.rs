@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{PostgresJournal, link::Live};
+use super::{PostgresJournal, link::Live, signs};
 use crate::{
     journal::{
-        Duty, Heartbeats, JournalError, Workers,
+        Duty, Heard, Heartbeats, JournalError, SignOfLife, Workers,
         rows::{integer, natural},
     },
+    record::NodePath,
     time::Timestamp,
-    types::WorkerId,
+    types::{RunId, WorkerId},
 };
 
 /// Claims that are freed in one transaction.
@@ -25,6 +26,9 @@ const GET_HANDS: &str = "INSERT INTO hands (owner_id, hand, transactions)
     SELECT $1, hand, 0 FROM generate_series(0, $2 - 1) AS hand ON CONFLICT DO NOTHING";
 
 const BEAT: &str = "UPDATE owners SET beats = beats + 1 WHERE owner_id = $1";
+
+/// Not the time at which the transaction began.
+const TIME: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 const HEARTBEATS: &str = "SELECT owner_id, beats FROM owners ORDER BY owner_id";
 
@@ -162,6 +166,26 @@ impl Workers for PostgresJournal {
                 }
             })
             .await
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, JournalError> {
+        let live = self.beats.live().await?;
+        let micros: i64 = live.query_one(TIME, &[]).await?.try_get(0)?;
+        Ok(Some(Timestamp::from_micros(micros)))
+    }
+
+    async fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.signs_note(worker, signs, (known_to, forget_before)).await
+    }
+
+    async fn last_heard(&self, run: &RunId, path: &NodePath) -> Result<Heard, JournalError> {
+        self.readers.read(|live| signs::last(live, run, path)).await
     }
 
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {

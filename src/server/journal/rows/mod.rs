@@ -42,7 +42,7 @@ pub(in crate::server::journal) use self::{
 };
 use crate::{
     journal::JournalError,
-    record::{AttemptRecord, ChangeSet, EventRecord, OutboxItem, RunRecord},
+    record::{AttemptRecord, ChangeSet, EventRecord, OutboxItem, PausesVersion, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId},
 };
@@ -61,6 +61,7 @@ pub(in crate::server::journal) struct ChangeRows {
     pub(in crate::server::journal) audit: Vec<AuditRow>,
     pub(in crate::server::journal) outbox: Vec<OutboxItem>,
     pub(in crate::server::journal) notices: Vec<NoticeRow>,
+    pub(in crate::server::journal) pauses: Option<PausesVersion>,
 }
 
 impl ChangeRows {
@@ -79,6 +80,7 @@ impl ChangeRows {
             audit: change.audit.iter().map(AuditRow::encode).collect::<Result<_, _>>()?,
             outbox: std::mem::take(&mut change.outbox),
             notices: change.notices.iter().map(NoticeRow::encode).collect::<Result<_, _>>()?,
+            pauses: change.pauses,
         })
     }
 

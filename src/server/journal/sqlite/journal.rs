@@ -21,8 +21,9 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recipient, Room,
-        RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, WebhookJournal, Work,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
+        Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
+        WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
@@ -109,6 +110,10 @@ impl Journal for SqliteJournal {
         self.space.as_ref().map_or(Room::Enough, |space| space.room())
     }
 
+    fn recent(&self) -> Option<&Recent> {
+        self.cache.recent()
+    }
+
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
         match self.cache.run(run) {
             Some(found) => Ok(Some(found)),
@@ -190,7 +195,7 @@ impl Journal for SqliteJournal {
         // After an error the rows may have changed nevertheless.
         let claimed = self.as_worker(claim).await.inspect_err(|_| self.cache.drop_all_nodes())?;
         for row in &claimed {
-            self.cache.outdate_node(&row.node_run_id, natural(row.version)?);
+            self.cache.outdate_node(&row.run_id, &row.node_run_id, natural(row.version)?);
         }
         Ok(self.readable(claimed, now).await)
     }

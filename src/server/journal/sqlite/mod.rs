@@ -21,7 +21,7 @@
 //! | `audit` | the audit trail |
 //! | `approvals` | what waits for an approval |
 //! | `work` | the work of all runs, for operators |
-//! | `claims`, `workers` | the work queue and its claims; who works, who is dead |
+//! | `claims`, `workers`, `signs` | the work queue and its claims; who works, who is dead, what they have heard |
 //! | `load` | how much waits and how much is under way, and since when |
 //! | `outbox`, `debts` | outbox entries; whether the JARVIS stores are owed them |
 //! | `parking` | items whose decision fails repeatedly |
@@ -81,6 +81,7 @@ mod run_count;
 mod run_list;
 mod schema;
 mod secrets;
+mod signs;
 mod space;
 mod steering;
 mod tables;

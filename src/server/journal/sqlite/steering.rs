@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteJournal, audit,
-    encoding::{from_json, to_json},
+    encoding::{from_json, natural, to_json},
     rows::{AuditRow, HeadRow},
 };
 use crate::{
-    journal::{CanceledNode, JournalError, Steering},
-    record::{AuditRecord, Pause, PauseScope},
+    journal::{CanceledNode, JournalError, Steering, StoredPauses},
+    record::{AuditRecord, Pause, PauseScope, PausesVersion},
     time::Timestamp,
     types::RunId,
 };
@@ -25,8 +25,11 @@ pub(super) const SET_ASIDE: &str = "SELECT rowid FROM node_runs
 
 #[async_trait]
 impl Steering for SqliteJournal {
-    async fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
-        self.reads.here(pauses)
+    async fn pauses(&self) -> Result<StoredPauses, JournalError> {
+        // In this order: pauses that are newer than their version do no harm.
+        self.reads.here(|connection| {
+            Ok(StoredPauses { version: pauses_version(connection)?, pauses: pauses(connection)? })
+        })
     }
 
     async fn pause_put(&self, pause: &Pause, audit: &AuditRecord) -> Result<(), JournalError> {
@@ -40,6 +43,7 @@ impl Steering for SqliteJournal {
                          ON CONFLICT DO UPDATE SET body = excluded.body",
                     )?
                     .execute(params![scope, body])?;
+                pauses_changed(connection)?;
                 audit::append(connection, &*audit)
             })
             .await
@@ -53,6 +57,7 @@ impl Steering for SqliteJournal {
                 let mut delete = connection.prepare_cached("DELETE FROM pauses WHERE scope = ?")?;
                 let was_there = delete.execute([&scope])? > 0;
                 if was_there {
+                    pauses_changed(connection)?;
                     audit::append(connection, &*audit)?;
                 }
                 Ok(was_there)
@@ -89,6 +94,26 @@ fn pauses(connection: &Connection) -> Result<Vec<Pause>, JournalError> {
         pauses.push(from_json(&scope, &body)?);
     }
     Ok(pauses)
+}
+
+/// How often the pauses have changed.
+pub(super) fn pauses_version(connection: &Connection) -> Result<PausesVersion, JournalError> {
+    let changes = connection
+        .prepare_cached("SELECT changes FROM pause_changes")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(PausesVersion(natural(changes.unwrap_or(0))?))
+}
+
+/// Runs in the writer thread.
+fn pauses_changed(connection: &Connection) -> Result<(), JournalError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO pause_changes (only, changes) VALUES (1, 1)
+             ON CONFLICT DO UPDATE SET changes = changes + 1",
+        )?
+        .execute([])?;
+    Ok(())
 }
 
 /// Runs in the writer thread.

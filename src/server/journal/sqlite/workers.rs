@@ -8,11 +8,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     SqliteJournal,
     encoding::{integer, natural},
+    signs,
 };
 use crate::{
-    journal::{Duty, Heartbeats, JournalError, Workers},
+    journal::{Duty, Heard, Heartbeats, JournalError, SignOfLife, Workers},
+    record::NodePath,
     time::Timestamp,
-    types::WorkerId,
+    types::{RunId, WorkerId},
 };
 
 impl SqliteJournal {
@@ -78,6 +80,24 @@ impl Workers for SqliteJournal {
                 self.writes.run(move |connection| take_duty(connection, duty, &worker)).await
             }
         }
+    }
+
+    async fn note_signs(
+        &self,
+        worker: &WorkerId,
+        signs: &[SignOfLife],
+        known_to: Timestamp,
+        forget_before: Timestamp,
+    ) -> Result<(), JournalError> {
+        let (worker, signs) = (worker.clone(), signs.to_vec());
+        let note = move |connection: &Connection| {
+            signs::note(connection, &worker, &signs, (known_to, forget_before))
+        };
+        self.writes.run(note).await
+    }
+
+    async fn last_heard(&self, run: &RunId, path: &NodePath) -> Result<Heard, JournalError> {
+        self.reads.here(|connection| signs::last(connection, run, path))
     }
 
     async fn release_claims(&self, worker: &WorkerId, now: Timestamp) -> Result<(), JournalError> {

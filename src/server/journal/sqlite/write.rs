@@ -6,12 +6,17 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::{
     audit, notices, outbox, parking,
     rows::{AttemptRow, ChangeRows, EventRow, HeadRow, NodeRow, RunRow},
-    run_list,
+    run_list, steering,
 };
 use crate::journal::JournalError;
 
 /// Writes a change, and returns the id of its last outbox entry.
 pub(super) fn commit(connection: &Connection, change: &ChangeRows) -> Result<Option<i64>, JournalError> {
+    if let Some(version) = change.pauses
+        && steering::pauses_version(connection)? != version
+    {
+        return Err(JournalError::Conflict);
+    }
     if let Some(run) = &change.run {
         run_put(connection, run, change.at)?;
     }

@@ -45,6 +45,7 @@ impl World {
             audit,
             outbox: _,
             notices: _,
+            pauses: _,
         } = changes;
         assert!(attempts.is_empty() && heads.is_empty() && audit.is_empty());
         let run = run.expect("a whole run");
@@ -69,6 +70,7 @@ impl World {
             audit,
             outbox: _,
             notices: _,
+            pauses: _,
         } = changes;
         // Of a head counts what a cascade changes; the rest is as it was read.
         for head in heads {

@@ -30,6 +30,9 @@ pub(in crate::server::journal::postgres) fn clean(text: &str) -> Cow<'_, str> {
 pub(super) fn statements(group: &[Piece], slot: i16) -> Result<Vec<Statement<'_>>, JournalError> {
     let changes: Vec<&ChangeRows> = group.iter().map(|piece| &piece.rows).collect();
     let mut all = Vec::new();
+    if changes.iter().any(|change| change.pauses.is_some()) {
+        all.push(Statement { sql: sql::PAUSES_VERSION, columns: Vec::new(), returns: Returns::Pauses });
+    }
     runs(&changes, slot, &mut all)?;
     nodes(&changes, &mut all)?;
     logs(&changes, &mut all);

@@ -71,13 +71,13 @@ impl Given {
         self.commits += 1;
         let before = self.last.get(run).copied().unwrap_or(0);
         let fits = |gap: &&mut (u64, u64)| gap.0 > before && gap.1 >= count;
-        let to = match self.gaps.iter_mut().find(fits).filter(|_| self.commits % 2 == 0) {
+        let to = match self.gaps.iter_mut().find(fits).filter(|_| self.commits.is_multiple_of(2)) {
             Some(gap) => {
                 let to = gap.0;
                 *gap = (gap.0 + count, gap.1 - count);
                 to
             }
-            None if self.commits % 3 == 0 => {
+            None if self.commits.is_multiple_of(3) => {
                 // Wider than what moves, so that no number is taken twice on the way.
                 let gap = GAP.max(count);
                 self.gaps.push((first, gap));

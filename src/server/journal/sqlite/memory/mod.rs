@@ -146,6 +146,13 @@ impl MemoryJournal {
         self.snapshot()
     }
 
+    /// The number of entries in the outbox.
+    pub fn outbox_entries(&self) -> Result<u64, JournalError> {
+        self.shared.with(|connection| {
+            Ok(connection.query_one("SELECT count(*) FROM outbox", [], |row| row.get::<_, u32>(0))?.into())
+        })
+    }
+
     /// The problems that `journal check` would find.
     pub fn check(&self) -> Problems {
         self.shared.with(check::check_records)

@@ -10,7 +10,8 @@
 //! - `event_tail`: the newest events of a run.
 //!
 //! **Invariants.** Only this process writes the file, so nothing else can change
-//! a row; if others do, it holds nothing. What is cached is never newer than the disk. A newer version is never
+//! a row; if others do, it holds nothing but what decisions may be made on
+//! ([`Recent`]). What is cached is never newer than the disk. A newer version is never
 //! replaced by an older one, in whatever order the tasks of two commits continue;
 //! and a failed commit drops what it would have changed. Bounded by bytes.
 
@@ -24,7 +25,7 @@ use quick_cache::{Weighter, sync::Cache};
 use self::event_tail::{CachedEvent, EventTail};
 use super::rows::ChangeRows;
 use crate::{
-    journal::{EventPage, PageLimit},
+    journal::{EventPage, PageLimit, Recent},
     record::{ChangeSet, NodeHead, NodePath, NodeRecord, RunRecord},
     types::{NodeRunId, RunId},
 };
@@ -40,13 +41,15 @@ const OVERHEAD: u64 = 256;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     Everything,
-    /// Others write to the database: what they have written is unknown here.
+    /// Others write to the database: what they have written is unknown here. What this
+    /// process has written is kept for decisions.
     #[cfg_attr(not(any(test, feature = "test-util")), allow(dead_code, reason = "for shared databases"))]
     Nothing,
 }
 
 pub(super) struct ReadCache {
     holds: Holds,
+    recent: Recent,
     runs: Cache<RunId, Entry<RunRecord>, ByBytes>,
     nodes: Cache<NodeRunId, Entry<NodeRecord>, ByBytes>,
     events: Cache<RunId, Arc<Mutex<EventTail>>, ByBytes>,
@@ -97,10 +100,16 @@ impl ReadCache {
         let items = |bytes: u64| usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
         Self {
             holds,
+            recent: Recent::default(),
             runs: Cache::with_weighter(items(RUNS_BYTES), RUNS_BYTES, ByBytes),
             nodes: Cache::with_weighter(items(NODES_BYTES), NODES_BYTES, ByBytes),
             events: Cache::with_weighter(items(EVENTS_BYTES) / 8, EVENTS_BYTES, ByBytes),
         }
+    }
+
+    /// What may be old, if this process is not the only one that writes.
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        (self.holds == Holds::Nothing).then_some(&self.recent)
     }
 
     pub(super) fn run(&self, id: &RunId) -> Option<RunRecord> {
@@ -148,7 +157,7 @@ impl ReadCache {
     /// Inserts what a commit wrote.
     pub(super) fn committed(&self, change: ChangeSet, rows: &ChangeRows) {
         if self.holds == Holds::Nothing {
-            return;
+            return self.recent.committed(&change);
         }
         let ChangeSet { run_id, run, nodes, heads, events, .. } = change;
         if let (Some(mut run), Some(row)) = (run, &rows.run) {
@@ -177,13 +186,15 @@ impl ReadCache {
 
     /// Drops what a failed commit was based on, or may have written.
     pub(super) fn commit_failed(&self, change: &ChangeSet) {
+        self.recent.forget(&change.run_id);
         self.before_commit(change);
         self.drop_events(&change.run_id);
     }
 
     /// A row changed without its record, and has this version now. An earlier
     /// commit whose task continues only now must not insert what it wrote.
-    pub(super) fn outdate_node(&self, id: &NodeRunId, version: u64) {
+    pub(super) fn outdate_node(&self, run: &RunId, id: &NodeRunId, version: u64) {
+        self.recent.forget_node(run, id);
         if self.nodes.peek(id).is_none_or(|known| known.version <= version) {
             self.nodes.insert(id.clone(), Entry::tombstone(version));
         }
