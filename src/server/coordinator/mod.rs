@@ -119,7 +119,7 @@ use crate::{
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     traces::Traces,
-    types::{HealthCheck, IdSource, NodeRunId, RunId},
+    types::{HealthCheck, HealthStatus, IdSource, NodeRunId, RunId},
     webhooks::Webhooks,
 };
 
@@ -259,7 +259,14 @@ impl Coordinator {
 
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
-        self.committer.health.check(self.committer.journal.room(), now)
+        let Committer { journal, health, queue, .. } = &self.committer;
+        let check = health.check(journal.room(), now);
+        // Without a heartbeat nothing is begun here, and others may take over.
+        if check.status == HealthStatus::Down || !journal.is_shared() || queue.lease().holds(now) {
+            return check;
+        }
+        let message = "The journal cannot be written: no heartbeat of this process has succeeded for seconds";
+        HealthCheck { status: HealthStatus::Down, message: Some(message.to_owned()), ..check }
     }
 
     /// The health check of the Artifact Store, as offloading outputs finds it.

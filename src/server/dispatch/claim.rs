@@ -4,9 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use slog::error;
+use slog::{error, info};
 
-use super::{Dispatcher, Parts};
+use super::{Dispatcher, Parts, streak::Streak};
 use crate::{
     coordinator::{CLAIM_WITHIN, Lane},
     journal::{ClaimFilter, JournalError},
@@ -22,13 +22,23 @@ const RESUME: u32 = 1024;
 impl Dispatcher {
     pub(super) async fn claim(self: Arc<Self>) {
         let Parts { clock, queue, tasks, log, .. } = &self.parts;
-        let stopping = tasks.stopping();
+        let (stopping, mut streak) = (tasks.stopping(), Streak::default());
         while !stopping.is_cancelled() {
-            let wait = self.claim_due().await.unwrap_or_else(|failure| {
+            let wait = match self.claim_due().await {
+                Ok(wait) => {
+                    if let Some(failures) = streak.succeeded() {
+                        info!(log, "due wake-ups can be claimed again"; "failures" => failures);
+                    }
+                    wait
+                }
                 // The wake-ups stay due: no hot loop.
-                error!(log, "could not claim due wake-ups"; "error" => %failure);
-                CLAIM_WITHIN
-            });
+                Err(failure) => {
+                    if streak.failed() {
+                        error!(log, "could not claim due wake-ups"; "error" => %failure);
+                    }
+                    CLAIM_WITHIN
+                }
+            };
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,

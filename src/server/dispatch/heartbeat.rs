@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use slog::{crit, info, warn};
 
-use super::{Dispatcher, Parts};
+use super::{Dispatcher, Parts, streak::Streak};
 use crate::{
     coordinator::CoordinatorError,
     journal::{Heartbeats, JournalError, follow_time},
@@ -73,10 +73,14 @@ impl Detector {
 impl Dispatcher {
     pub(super) async fn heartbeat(self: Arc<Self>) {
         let Parts { clock, log, .. } = &self.parts;
-        let mut detector = Detector::default();
+        let (mut detector, mut streak) = (Detector::default(), Streak::default());
         loop {
             match within(&**clock, BEAT_WITHIN, self.beat(&mut detector)).await {
-                Some(Ok(())) => {}
+                Some(Ok(())) => {
+                    if let Some(failures) = streak.succeeded() {
+                        info!(log, "heartbeats succeed again"; "failures" => failures);
+                    }
+                }
                 // The claims are being released, and it need not beat any more.
                 Some(Err(JournalError::Fenced)) if self.parts.beats.stopping().is_cancelled() => return,
                 Some(Err(JournalError::Fenced)) => {
@@ -86,12 +90,16 @@ impl Dispatcher {
                     return self.parts.tasks.fatal().declare(reason);
                 }
                 Some(Err(failure)) => {
-                    warn!(log, "heartbeat failed"; "error" => %failure);
                     detector.failed();
+                    if streak.failed() {
+                        warn!(log, "heartbeat failed"; "error" => %failure);
+                    }
                 }
                 None => {
-                    warn!(log, "heartbeat took too long"; "seconds" => BEAT_WITHIN.as_secs_f64());
                     detector.failed();
+                    if streak.failed() {
+                        warn!(log, "heartbeat took too long"; "seconds" => BEAT_WITHIN.as_secs_f64());
+                    }
                 }
             }
             clock.sleep(BEAT).await;

@@ -39,6 +39,7 @@ mod news;
 mod outcome;
 mod poison;
 mod slots;
+mod streak;
 mod sweep;
 mod target;
 

@@ -10,9 +10,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use slog::warn;
+use slog::{info, warn};
 
-use super::{Dispatcher, Parts};
+use super::{Dispatcher, Parts, streak::Streak};
 use crate::{journal::JournalError, record::Job, time::Timestamp};
 
 /// The time between two looks.
@@ -21,15 +21,23 @@ const NEWS: Duration = Duration::from_millis(500);
 impl Dispatcher {
     pub(super) async fn news(self: Arc<Self>) {
         let Parts { clock, tasks, log, .. } = &self.parts;
-        let stopping = tasks.stopping();
+        let (stopping, mut streak) = (tasks.stopping(), Streak::default());
         loop {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 () = clock.sleep(NEWS) => {}
             }
-            if let Err(failure) = self.news_once().await {
-                warn!(log, "could not read what other processes have done"; "error" => %failure);
+            match self.news_once().await {
+                Ok(()) => {
+                    if let Some(failures) = streak.succeeded() {
+                        info!(log, "what other processes do can be read again"; "failures" => failures);
+                    }
+                }
+                Err(failure) if streak.failed() => {
+                    warn!(log, "could not read what other processes have done"; "error" => %failure);
+                }
+                Err(_) => {}
             }
         }
     }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use futures::FutureExt;
-use slog::error;
+use slog::{error, info};
 
 use super::{
     Dispatcher, Parts,
     gate::Gate,
     poison::Item,
     slots::{MemberLoad, MemberNumber},
+    streak::Streak,
 };
 use crate::{
     coordinator::{DispatchFacts, Lane},
@@ -41,15 +42,21 @@ const OVERDUE: u32 = 64;
 impl Dispatcher {
     pub(super) async fn sweep(self: Arc<Self>) {
         let Parts { clock, tasks, log, .. } = &self.parts;
-        let stopping = tasks.stopping();
+        let (stopping, mut streak) = (tasks.stopping(), Streak::default());
         loop {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 () = clock.sleep(SWEEP) => {}
             }
-            if let Err(failure) = self.sweep_once().await {
-                error!(log, "sweep failed"; "error" => %failure);
+            match self.sweep_once().await {
+                Ok(()) => {
+                    if let Some(failures) = streak.succeeded() {
+                        info!(log, "sweeps succeed again"; "failures" => failures);
+                    }
+                }
+                Err(failure) if streak.failed() => error!(log, "sweep failed"; "error" => %failure),
+                Err(_) => {}
             }
         }
     }

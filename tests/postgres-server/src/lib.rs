@@ -213,6 +213,7 @@ impl Server {
                 _ = child.kill();
                 bail!("the server is not ready after {WITHIN:?}\n{}", self.read_log());
             }
+            #[expect(clippy::disallowed_methods, reason = "the server says in a file that it is ready")]
             thread::sleep(Duration::from_millis(20));
         }
         self.running = Some(child);

@@ -143,7 +143,13 @@ impl Connector {
                     match message {
                         Ok(AsyncMessage::Notice(notice)) => {
                             noted.store(true, Ordering::Release);
-                            warn!(log, "the database warns"; "warning" => notice.message());
+                            match notice.code().code() {
+                                // It ends the connection, which is said elsewhere.
+                                code if code.starts_with("57") => {
+                                    debug!(log, "the database ends a connection"; "why" => notice.message());
+                                }
+                                _ => warn!(log, "the database warns"; "warning" => notice.message()),
+                            }
                         }
                         Ok(_) => {}
                         Err(lost) => {
