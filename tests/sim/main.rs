@@ -216,6 +216,8 @@ fn every_sabotage_is_found() {
 #[test]
 fn every_sabotage_among_replicas_is_found() {
     for sabotage in [
+        Sabotage::SkipsLateOutboxIds,
+        Sabotage::SendsWithoutTheDuty,
         Sabotage::IgnoresItsFence,
         Sabotage::DeclaresTheLivingDead,
         Sabotage::KeepsWhatItHears,
@@ -224,8 +226,6 @@ fn every_sabotage_among_replicas_is_found() {
         Sabotage::ExpiresAfterAnOutage,
         Sabotage::ReadsLiveBeforeRun,
         Sabotage::AnswersFromItsCache,
-        Sabotage::SkipsLateOutboxIds,
-        Sabotage::SendsWithoutTheDuty,
         Sabotage::KeepsClaimsOfDeadWorkers,
         Sabotage::SplitsCommits,
         Sabotage::StaleCache,
