@@ -41,7 +41,8 @@ fn plan<'w>(world: &'w World, inputs: &JsonObject) -> &'w Plan {
 
 /// Now and then one of several processes is frozen just before it sends a call.
 async fn freeze_before_sending(world: &Arc<World>, life: &Arc<Life>) {
-    if world.scenario.replicas > 1 && !world.is_calm() && world.one_in(25) {
+    let may_freeze = world.scenario.replicas > 1 && !world.scenario.patient && !world.is_calm();
+    if may_freeze && world.one_in(25) {
         world.count("process frozen");
         world.trouble();
         life.freeze();

@@ -86,14 +86,12 @@ impl Scenario {
         scenario.approvals_wait = None;
         (scenario.writes, scenario.reads) = (Vec::new(), Vec::new());
         (scenario.answers_lost, scenario.questions) = (Vec::new(), Vec::new());
-        scenario.actions.retain_mut(|action| match &mut action.what {
-            ActionKind::Start { narrow, run, .. } => {
-                *narrow = false;
-                // One in three has budgets.
-                *run = *run * 3 + 1;
-                true
-            }
-            _ => false,
+        scenario.actions.retain_mut(|action| {
+            let ActionKind::Start { narrow, run, .. } = &mut action.what else { return false };
+            *narrow = false;
+            // One in three has budgets.
+            *run = *run * 3 + 1;
+            true
         });
         let mut chance = Chance::new(scenario.seed ^ 0x6f75_7461);
         for plan in &mut scenario.plans {
