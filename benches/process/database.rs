@@ -19,6 +19,7 @@ pub(crate) struct Spent {
 }
 
 impl Database {
+    #[expect(clippy::disallowed_methods, reason = "the task ends with its connection")]
     /// As it comes, but for a cache of a usual size and numbers of flushes.
     pub(crate) async fn start() -> Self {
         let programs = Programs::find().expect("PostgreSQL; see `cargo xtask postgres`");

@@ -183,7 +183,12 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
                 let database = journal::Database::new(&url, password.as_ref())?;
                 database.fill_from(path, &mut io::stdout())?
             }
-            other => journal::run(other, path, now, &mut io::stdout())?,
+            JournalCommand::Backup { .. }
+            | JournalCommand::Check { .. }
+            | JournalCommand::Audit { .. }
+            | JournalCommand::Compact { .. }
+            | JournalCommand::Export { .. }
+            | JournalCommand::RotateKey { .. } => journal::run(command, path, now, &mut io::stdout())?,
         },
         JournalPlace::Database(url) => {
             let password = JournalSettings::password(&vars).map_err(Failure::config)?;

@@ -259,7 +259,7 @@ impl Coordinator {
 
     /// The health check of the journal, as commits and reads find it.
     pub fn journal_check(&self, now: Timestamp) -> HealthCheck {
-        let Committer { journal, health, queue, .. } = &self.committer;
+        let Committer { journal, health, queue, .. } = &*self.committer;
         let check = health.check(journal.room(), now);
         // Without a heartbeat nothing is begun here, and others may take over.
         if check.status == HealthStatus::Down || !journal.is_shared() || queue.lease().holds(now) {

@@ -122,15 +122,14 @@ pub(super) async fn write(
     let begin = live.client.batch_execute("BEGIN");
     let fenced = async {
         let Some((worker, hand)) = fence else { return Ok(true) };
-        Ok(live.client.execute(&fence_statement, &[&worker.as_str(), &hand]).await? == 1)
+        Ok::<_, Error>(live.client.execute(&fence_statement, &[&worker.as_str(), &hand]).await? == 1)
     };
     let written = statements.iter().zip(&prepared).map(|(statement, prepared)| {
         let columns: Vec<&(dyn ToSql + Sync)> =
             statement.columns.iter().map(|column| &**column as _).collect();
         async move { live.client.query(prepared, &columns).await }.boxed()
     });
-    let (begun, fenced, written): (_, Result<bool, Error>, Vec<Result<Vec<Row>, Error>>) =
-        futures::join!(begin, fenced, join_all(written));
+    let (begun, fenced, written) = futures::join!(begin, fenced, join_all(written));
     begun?;
     if !fenced? {
         return Err(JournalError::Fenced.into());

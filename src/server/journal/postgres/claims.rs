@@ -12,9 +12,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
-use tokio::time::sleep;
 
-use super::{PostgresJournal, link::Live};
+use super::{PostgresJournal, link::Live, machine::pause};
 use crate::{
     journal::{
         ClaimFilter, ClaimedWake, JournalError,
@@ -127,7 +126,7 @@ impl PostgresJournal {
                 Claimed::Some(heads) => return Ok(heads),
                 Claimed::NothingDue => return Ok(Vec::new()),
                 // Another has their rows, and is about to commit.
-                Claimed::AllLost => sleep(LOOK_AGAIN * look).await,
+                Claimed::AllLost => pause(LOOK_AGAIN * look).await,
             }
         }
         Ok(Vec::new())

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{PostgresJournal, link::Live, read, read::head_columns, readers::Snapshot};
+use super::{PostgresJournal, link::Live, machine, read, read::head_columns, readers::Snapshot};
 use crate::{
     evidence::BundleWriter,
     journal::{
@@ -70,7 +70,7 @@ pub(super) async fn pieces(
     let snapshot = journal.readers.snapshot().await?;
     let Some(record) = read_run(&snapshot.live, run).await? else { return Ok(None) };
     let (sender, mut pieces) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(async move {
+    machine::begin(async move {
         let out = Out::default();
         let mut sink = Sink { sender, out: out.clone(), until: Instant::now() + WITHIN };
         if let Err(failure) = write(&snapshot, record, now, &mut sink).await {

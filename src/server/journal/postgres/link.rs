@@ -31,7 +31,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::describe;
+use super::{error::describe, machine};
 use crate::{config::DatabaseUrl, journal::JournalError};
 
 /// How long an attempt to connect may take with all of its hosts.
@@ -138,7 +138,7 @@ impl Connector {
             let (warned, log) = (Arc::new(AtomicBool::new(false)), self.log.clone());
             let noted = Arc::clone(&warned);
             // It ends with its client, or when the connection is lost.
-            tokio::spawn(async move {
+            machine::begin(async move {
                 while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                     match message {
                         Ok(AsyncMessage::Notice(notice)) => {

@@ -42,6 +42,7 @@ mod keys;
 mod link;
 mod load;
 mod look;
+mod machine;
 mod names;
 mod notices;
 mod outbox;

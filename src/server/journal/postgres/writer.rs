@@ -34,7 +34,7 @@ use futures::FutureExt;
 use slog::{Logger, debug, warn};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 mod own;
@@ -44,6 +44,7 @@ use super::{
     batch::{self, Failure, Piece},
     error::{describe, is_repeatable},
     link::{Connector, Link, Live},
+    machine::{self, pause},
     sql,
 };
 use crate::{
@@ -107,7 +108,7 @@ impl Writers {
                 log: connector.log.clone(),
             };
             let (waiting, fatal) = (Arc::clone(&waiting), fatal.clone());
-            tokio::spawn(async move {
+            machine::begin(async move {
                 let serving = std::panic::AssertUnwindSafe(writer.serve(&waiting));
                 if let Err(panic) = serving.catch_unwind().await {
                     fatal.declare(format!("a writer of the journal panicked: {}", panic_message(&*panic)));
@@ -230,7 +231,7 @@ impl Writer {
                 Err(Refused::Undone(why)) if repeats < REPEATS => {
                     repeats += 1;
                     debug!(self.log, "a transaction was undone and is repeated"; "error" => why);
-                    sleep(REPEAT_AFTER * repeats).await;
+                    pause(REPEAT_AFTER * repeats).await;
                 }
                 Err(Refused::Undone(why)) => {
                     group.drain(..).for_each(|piece| piece.answer(Err(JournalError::Failed(why.clone()))));
@@ -274,7 +275,7 @@ impl Writer {
                 Ok(()) => return work.answer(None),
                 Err(Failure::Database(undone)) if is_repeatable(&undone) && repeats <= REPEATS => {
                     debug!(self.log, "a transaction was undone and is repeated"; "error" => describe(&undone));
-                    sleep(REPEAT_AFTER * repeats).await;
+                    pause(REPEAT_AFTER * repeats).await;
                 }
                 Err(failure) => return work.answer(Some(failure.into())),
             }
