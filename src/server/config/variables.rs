@@ -79,7 +79,8 @@ variables! {
              --journal overrides this.")
             .default("./jarvis-run-coordinator.db");
         JOURNAL_PASSWORD = own("JARVIS_RUN_COORDINATOR_JOURNAL_PASSWORD", Kind::Secret,
-            "Password of the PostgreSQL user, if the URL of the journal does not have it.");
+            "Password of the PostgreSQL user, if the URL of the journal does not have it.")
+            .example("a-password");
         JOURNAL_PASSWORD_FILE = own("JARVIS_RUN_COORDINATOR_JOURNAL_PASSWORD_FILE", Kind::Path,
             "File with that password, which is read at the start.")
             .example("/run/secrets/journal-password");
