@@ -3,4 +3,5 @@
 //! All tests share a server. Each has a schema of its own.
 
 mod conformance;
+mod failover;
 mod world;

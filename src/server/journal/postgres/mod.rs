@@ -123,7 +123,7 @@ impl PostgresJournal {
         let place = url.to_string();
         let tls =
             tls::connector(url.tls()).map_err(|reason| OpenError::Database { url: place.clone(), reason })?;
-        let connector = Arc::new(Connector { url, tls, log: log.clone() });
+        let connector = Arc::new(Connector::new(url, tls, log.clone()));
         schema::open(&connector, missing).await?;
         let wanted = Arc::<Wanted>::default();
         let seen = async {
