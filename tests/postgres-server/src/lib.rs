@@ -17,7 +17,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +33,9 @@ pub const BIN: &str = "PRIVATE_POSTGRES_BIN";
 
 /// How long a server may take to start, or to stop.
 const WITHIN: Duration = Duration::from_secs(60);
+
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u32 = 8_000;
 
 /// The superuser of a server, who needs no password.
 pub const USER: &str = "tests";
@@ -163,9 +169,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("private-postgres-").tempdir()?;
         programs.own(folder.path())?;
         let data = folder.path().join("data");
-        // Free now. If another takes it first, the start fails.
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        Ok(Self { programs: programs.clone(), data, port, running: None, _folder: folder })
+        Ok(Self { programs: programs.clone(), data, port: free_port()?, running: None, _folder: folder })
     }
 
     fn configure(&self, settings: &[&str]) -> Result<()> {
@@ -213,8 +217,7 @@ impl Server {
                 _ = child.kill();
                 bail!("the server is not ready after {WITHIN:?}\n{}", self.read_log());
             }
-            #[expect(clippy::disallowed_methods, reason = "the server says in a file that it is ready")]
-            thread::sleep(Duration::from_millis(20));
+            thread::park_timeout(Duration::from_millis(20));
         }
         self.running = Some(child);
         Ok(())
@@ -261,6 +264,34 @@ impl Server {
         Ok(())
     }
 
+    /// Sends a signal to its processes of a type, by the words of `pg_stat_activity`.
+    /// Returns how many there were.
+    pub fn signal_backends(&self, backend_type: &str, name: &str) -> Result<usize> {
+        let listed = self.query(&format!(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = '{backend_type}' AND pid <> pg_backend_pid()"
+        ))?;
+        let backends = listed.lines().filter_map(|line| line.trim().parse().ok());
+        // It may have ended meanwhile.
+        Ok(backends.filter(|backend| signal(*backend, name).is_ok()).count())
+    }
+
+    /// What a statement returns, by `psql`: one row a line, columns separated by `|`.
+    pub fn query(&self, sql: &str) -> Result<String> {
+        let mut command = self.programs.command("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.url("postgres"), "-c", sql]);
+        let done = command.env("PGCONNECT_TIMEOUT", "10").stdin(Stdio::null()).output()?;
+        ensure!(done.status.success(), "psql: {}: {}", sql, String::from_utf8_lossy(&done.stderr));
+        Ok(String::from_utf8(done.stdout)?)
+    }
+
+    /// The database as SQL.
+    pub fn dump(&self) -> Result<Vec<u8>> {
+        let mut command = self.programs.command("pg_dump");
+        let done = command.args(["-d", &self.url("postgres")]).stdin(Stdio::null()).output()?;
+        ensure!(done.status.success(), "pg_dump: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(done.stdout)
+    }
+
     /// Makes a standby the primary.
     pub fn promote(&self) -> Result<()> {
         let mut command = self.programs.command("pg_ctl");
@@ -304,6 +335,20 @@ impl Drop for Server {
         _ = self.thaw();
         _ = self.stop(Stop::Immediate);
     }
+}
+
+/// A port that is free now. If another takes it first, the start fails. It is below the
+/// ephemeral ports: while the server is stopped, no connection gets its port.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() * 97 % PORTS;
+    for _ in 0..PORTS {
+        let port = FIRST_PORT + ((first + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from {FIRST_PORT} on")
 }
 
 /// Starts a child from a thread that lives as long as this process: the child ends with

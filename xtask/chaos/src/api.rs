@@ -1,9 +1,13 @@
 //! The coordinator's API, for callers that expect it to be killed at any moment:
-//! a missing answer is normal, and a well-behaved caller repeats its call.
+//! a missing answer is normal, and a well-behaved caller repeats its call. Among
+//! several replicas each call goes to the next one, also when it is a repetition.
 
 use std::{
     io::{BufRead, BufReader},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,8 +20,6 @@ use ureq::{
 
 use super::{history::History, signal::Signals};
 
-/// The time limit of a call, longer than any stop of the coordinator.
-const ANSWER: Duration = Duration::from_secs(10);
 /// Waits between calls.
 const AGAIN: [Duration; 4] = [
     Duration::from_millis(20),
@@ -28,7 +30,9 @@ const AGAIN: [Duration; 4] = [
 
 pub(super) struct Api {
     agent: Agent,
-    url: String,
+    /// Of each replica.
+    urls: Vec<String>,
+    next: AtomicUsize,
     signals: Arc<Signals>,
     history: Arc<History>,
 }
@@ -52,13 +56,19 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) fn new(url: &str, signals: Arc<Signals>, history: Arc<History>) -> Self {
+    /// For calls to these replicas, with a time limit for each call.
+    pub(super) fn new(
+        urls: Vec<String>,
+        limit: Duration,
+        signals: Arc<Signals>,
+        history: Arc<History>,
+    ) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_global(Some(ANSWER))
+            .timeout_global(Some(limit))
             .build();
-        Self { agent: config.into(), url: url.to_owned(), signals, history }
+        Self { agent: config.into(), urls, next: AtomicUsize::new(0), signals, history }
     }
 
     /// Calls once; `None` if there was no answer. A status that is not expected
@@ -95,7 +105,7 @@ impl Api {
             if let Some(answer) = self.ask(path, body, expected).filter(|answer| !answer.is_busy()) {
                 return Some(answer);
             }
-            let wait = waits.next().unwrap_or(ANSWER);
+            let wait = waits.next().unwrap_or_default();
             if begin.elapsed() + wait > patience || self.signals.over.raised_within(wait) {
                 return None;
             }
@@ -128,7 +138,8 @@ impl Api {
     }
 
     fn send(&self, path: &str, body: Option<&Value>) -> Option<Response<Body>> {
-        let uri = format!("{}{path}", self.url);
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.urls.len();
+        let uri = format!("{}{path}", self.urls[place]);
         match body {
             Some(body) => {
                 let request = Request::post(uri).header("content-type", "application/json");

@@ -33,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Cancels one run: a composite and its children, which hang.
 pub(super) fn measure(testbed: &mut Testbed) -> Result<String> {
     let (api, ledger) = (Arc::clone(&testbed.api), Arc::clone(&testbed.ledger));
-    testbed.coordinator.start()?;
-    testbed.coordinator.wait_up()?;
+    testbed.coordinator().start()?;
+    testbed.coordinator().wait_up()?;
     let post = |path: &str, body: &serde_json::Value| {
         let answer = api.insist(path, Some(body), &[200], PATIENCE).context("no answer")?;
         ensure!(answer.status == 200, "{path}: {}", answer.body);

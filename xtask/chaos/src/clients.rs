@@ -45,6 +45,8 @@ pub(super) struct Clients {
     /// The arrivals of calls at the executors.
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) seed: u64,
+    /// The wall time limit of runs without one, if it is not the coordinator's.
+    pub(super) run_wall_time_ms: Option<u64>,
 }
 
 impl Clients {
@@ -133,7 +135,10 @@ impl Client<'_> {
             request["constraints"] =
                 json!({"budgets": {"max_wall_time_ms": 1_000 + self.chance.below(4_000)}});
         }
-        let Clients { api, history, .. } = &**self.clients;
+        let Clients { api, history, run_wall_time_ms, .. } = &**self.clients;
+        if let (Some(millis), true) = (run_wall_time_ms, request["constraints"].is_null()) {
+            request["constraints"] = json!({"budgets": {"max_wall_time_ms": millis}});
+        }
         if self.chance.percent(15) {
             let steps = 1 + self.chance.below(6);
             history.answers().max_steps.insert(run.to_owned(), steps);
@@ -191,8 +196,9 @@ impl Client<'_> {
     fn look(&self, run: &str, root: &str) {
         let Clients { api, history, .. } = &**self.clients;
         for (id, path) in [(run, format!("/v1/runs/{run}")), (root, format!("/v1/node-runs/{root}"))] {
+            let known = history.end_of(id);
             if let Some(answer) = api.ask(&path, None, &[200]).filter(|answer| answer.status == 200) {
-                history.seen(id, &answer.body);
+                history.seen_again(id, known.as_deref(), &answer.body);
             }
         }
     }

@@ -66,6 +66,7 @@ impl Executors {
         seed: u64,
         ledger: &Arc<Ledger>,
         planner: &Arc<Planner>,
+        usual_wall_time_ms: Option<u64>,
     ) -> Result<Self> {
         let arrivals = Arc::<Arrivals>::default();
         let executor = |kind: Kind, name: &str, ports: &mut Ports| {
@@ -83,7 +84,9 @@ impl Executors {
         Ok(Self {
             atomic: executor(Kind::Atomic, "atomic executor", ports)?,
             composite: executor(Kind::Composite, "composite executor", ports)?,
-            registry: Server::start(ports.free()?, |request: &Request| registered(&request.path))?,
+            registry: Server::start(ports.free()?, move |request: &Request| {
+                registered(&request.path, usual_wall_time_ms)
+            })?,
             tokens: tokens(ports, seed)?,
             arrivals,
         })
@@ -147,9 +150,10 @@ impl Shared {
         let Some(node_type) = node_type.filter(|node_type| node_type.kind == kind) else {
             return Some(refusal(400, "unknown_node_type", "not a node type of this executor"));
         };
+        let (least, most) = node_type.takes();
         let (behaviour, time) = {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-            (chance.pick_weighted(node_type.behaviours), chance.millis(10, 800))
+            (chance.pick_weighted(node_type.behaviours), chance.millis(least, most))
         };
         let entry = self.ledger.asked(kind, by, &body, behaviour, request.arrived);
         let (reply, ended) = match kind {
@@ -221,10 +225,10 @@ fn tokens(ports: &mut Ports, seed: u64) -> Result<Server> {
 }
 
 /// The answer of the Node Registry to this path.
-fn registered(path: &str) -> Reply {
+fn registered(path: &str, usual_wall_time_ms: Option<u64>) -> Reply {
     let id = path.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     match NodeType::find(id) {
-        Some(node_type) => Reply::json(200, node_type.registered().to_string()),
+        Some(node_type) => Reply::json(200, node_type.registered(usual_wall_time_ms).to_string()),
         None => refusal(404, "node_type_not_found", "no such node type"),
     }
 }

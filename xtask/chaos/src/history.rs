@@ -84,6 +84,21 @@ impl History {
         }
     }
 
+    /// The terminal state of a Run or NodeRun, if an answer has shown one by now.
+    pub(super) fn end_of(&self, id: &str) -> Option<String> {
+        self.answers().ends.get(id).cloned()
+    }
+
+    /// Notes a Run or NodeRun as it was answered to a call that was made when it was
+    /// known to have ended, or not.
+    pub(super) fn seen_again(&self, id: &str, known_end: Option<&str>, object: &Value) {
+        self.seen(id, object);
+        let state = object["state"].as_str().unwrap_or("none");
+        if let Some(end) = known_end.filter(|_| !is_terminal(state)) {
+            self.violation("stale", id, format!("was seen {end}, and a later call shows {state}"));
+        }
+    }
+
     /// Notes that an answer said that this is over.
     pub(super) fn ended(&self, id: &str, state: &str) {
         let mut answers = self.answers();
@@ -104,6 +119,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_older_state_after_a_known_end_is_a_violation() {
+        let history = History::default();
+        history.seen_again("run", None, &json!({"state": "running"}));
+        history.seen_again("run", None, &json!({"state": "failed"}));
+        let known = history.end_of("run");
+        history.seen_again("run", known.as_deref(), &json!({"state": "failed"}));
+        assert_eq!(history.answers().violations, []);
+        history.seen_again("run", known.as_deref(), &json!({"state": "running"}));
+        assert_eq!(history.answers().violations[0].rule, "stale");
+    }
 
     #[test]
     fn an_end_that_changes_is_a_violation() {

@@ -24,15 +24,19 @@
 //! | `nemesis` | injects faults |
 //! | `history`, `ledger` | what the coordinator answered; what the executors did |
 //! | `rest`, `verdict`, `silence`, `report` | reads the final state, checks and reports it |
+//! | `check` | `journal check` |
+//! | `replicas`, `excuses` | the same among several processes on a PostgreSQL |
 //! | `signal`, `ports` | waiting, addresses |
 //! | `cancel_bench` | a measurement on the same testbed |
 
 mod api;
 mod approver;
 mod cancel_bench;
+mod check;
 mod clients;
 mod coordinator;
 mod disk;
+mod excuses;
 mod executors;
 mod history;
 mod ledger;
@@ -40,18 +44,19 @@ mod nemesis;
 mod node_types;
 mod plans;
 mod ports;
+mod replicas;
 mod report;
 mod rest;
 mod signal;
 mod silence;
 mod testbed;
+mod times;
 mod verdict;
 
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
     path::{self, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -62,9 +67,9 @@ use anyhow::{Context, Result, bail, ensure};
 use self::{
     approver::Approver,
     clients::Clients,
-    history::Violation,
     ledger::Execution,
     nemesis::Nemesis,
+    replicas::{Database, Failover},
     report::Report,
     rest::Rest,
     signal::Signals,
@@ -76,6 +81,7 @@ use xtask_support::workspace;
 /// The seed of `cargo xtask ci`.
 const SEED: u64 = 1;
 const SHORT: Duration = Duration::from_secs(25);
+const SHORT_AMONG_REPLICAS: Duration = Duration::from_secs(60);
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
 /// How long an idle process is watched: more than two sweeps.
@@ -83,13 +89,15 @@ const IDLE: Duration = Duration::from_millis(4_500);
 const CLIENTS: u64 = 4;
 const DISK_BYTES: u64 = 48 << 20;
 const DISK_BYTES_A_MINUTE: u64 = 8 << 20;
-const IN_FLIGHT: usize = 64;
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
     /// Inject faults for this time [default: 25 seconds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     minutes: Option<u64>,
+    /// The same in seconds
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    seconds: Option<u64>,
     /// The seed of faults and calls [default: a fixed one; random with --minutes]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -102,6 +110,15 @@ pub struct Args {
     /// Use this program, which is built already
     #[arg(long, value_name = "FILE", conflicts_with = "release")]
     program: Option<PathBuf>,
+    /// Several processes on one journal, which is a PostgreSQL [default of --seconds: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=5), requires = "postgres")]
+    replicas: Option<u64>,
+    /// The journal is a private PostgreSQL
+    #[arg(long, requires = "replicas")]
+    postgres: bool,
+    /// The database has a standby, which is promoted
+    #[arg(long, requires = "replicas")]
+    failover: Option<Failover>,
     /// Measure instead how long it takes to cancel a run with 1,000 nodes at work
     #[arg(long, conflicts_with_all = ["minutes", "seed", "json"])]
     cancel_bench: bool,
@@ -121,8 +138,8 @@ pub fn run(args: &Args) -> Result<()> {
     .context("listen for ctrl-C")?;
     if args.cancel_bench {
         let in_flight = cancel_bench::IN_FLIGHT;
-        let settings =
-            Settings { program, seed: SEED, disk_bytes: DISK_BYTES, in_flight, vars: cancel_bench::VARS };
+        let vars = cancel_bench::VARS;
+        let settings = Settings { in_flight, vars, ..Settings::of_one(program, SEED, DISK_BYTES) };
         println!("{}", cancel_bench::measure(&mut Testbed::new(settings, signals)?)?);
         return Ok(());
     }
@@ -130,12 +147,44 @@ pub fn run(args: &Args) -> Result<()> {
         Some(_) => RandomState::new().hash_one(args.minutes) % 1_000_000_000,
         None => SEED,
     });
-    let time = args.minutes.map_or(SHORT, |minutes| Duration::from_secs(60 * minutes));
+    let usual = if args.replicas.is_some() { SHORT_AMONG_REPLICAS } else { SHORT };
+    let seconds = args.seconds.or(args.minutes.map(|minutes| 60 * minutes));
+    let time = seconds.map_or(usual, Duration::from_secs);
     let disk_bytes = DISK_BYTES + DISK_BYTES_A_MINUTE * args.minutes.unwrap_or(0);
-    let settings = Settings { program, seed, disk_bytes, in_flight: IN_FLIGHT, vars: &[] };
-    let mut testbed = Testbed::new(settings, signals)?;
+    let settings = Settings::of_one(program, seed, disk_bytes);
     println!("chaos: seed {seed}, {} s of faults", time.as_secs());
-    let report = match chaos(&mut testbed, seed, time) {
+    let Some(replicas) = args.replicas else {
+        let mut testbed = Testbed::new(settings, signals)?;
+        let report = chaos(&mut testbed, seed, time);
+        return conclude(args, testbed, report, seed);
+    };
+    // Before the testbed, so that it is dropped after its processes.
+    let mut database = Database::start(args.failover)?;
+    let settings = Settings {
+        replicas: usize::try_from(replicas)?,
+        database: Some(database.url()),
+        vars: replicas::VARS,
+        usual_wall_time_ms: Some(replicas::USUAL_WALL_TIME_MS),
+        ..settings
+    };
+    let mut testbed = Testbed::new(settings, signals)?;
+    let report = replicas::chaos(&mut testbed, &mut database, seed, time);
+    if args.failover == Some(Failover::Asynchronous) {
+        return replicas::must_find(&report?);
+    }
+    if report.as_ref().map_or(true, |report| !report.violations.is_empty()) {
+        // The failure itself is more important than what could not be kept.
+        match database.dump() {
+            Ok(dump) => fs::write(testbed.folder().join("journal.sql"), dump).context("keep the journal")?,
+            Err(error) => println!("  the journal is not kept: {error:#}"),
+        }
+    }
+    conclude(args, testbed, report, seed)
+}
+
+/// Prints the report, and keeps the evidence of a failure.
+fn conclude(args: &Args, testbed: Testbed, report: Result<Report>, seed: u64) -> Result<()> {
+    let report = match report {
         Ok(report) => report,
         Err(_) if testbed.signals.over.is_raised() => bail!("interrupted"),
         Err(error) => {
@@ -161,41 +210,44 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Injects faults, waits for rest, and checks.
 fn chaos(testbed: &mut Testbed, seed: u64, time: Duration) -> Result<Report> {
-    testbed.coordinator.start()?;
-    testbed.coordinator.wait_up()?;
+    testbed.coordinator().start()?;
+    testbed.coordinator().wait_up()?;
     let (api, signals) = (Arc::clone(&testbed.api), Arc::clone(&testbed.signals));
     let history = Arc::clone(&testbed.history);
-    let arrivals = testbed.coordinator.place().executors.arrivals();
+    let arrivals = testbed.executors.arrivals();
     let operators = Arc::clone(&testbed.operators);
     let approver = Approver { operators, history: Arc::clone(&history), signals: Arc::clone(&signals), seed };
-    let mut clients = Clients { api, history, signals: Arc::clone(&signals), arrivals, seed }.begin(CLIENTS);
+    let mut clients =
+        Clients { api, history, signals: Arc::clone(&signals), arrivals, seed, run_wall_time_ms: None }
+            .begin(CLIENTS);
     clients.push(approver.begin());
 
     let mut nemesis = Nemesis::new(seed, Arc::clone(&signals));
     let begin = Instant::now();
-    nemesis.rage(&mut testbed.coordinator, time).context("the coordinator is not healthy")?;
+    nemesis.rage(testbed.coordinator(), time).context("the coordinator is not healthy")?;
     let raged = begin.elapsed();
     signals.quiet.raise();
     let quiet = Instant::now();
     let runs: Vec<String> = testbed.history.answers().runs.keys().cloned().collect();
-    let rest = Rest { api: &testbed.api, signals: &signals, ledger: &testbed.ledger };
+    let (api, ledger) = (Arc::clone(&testbed.api), Arc::clone(&testbed.ledger));
+    let rest = Rest { api: &api, signals: &signals, ledger: &ledger };
     join(clients)?;
     let rested = rest.wait(&runs, REST).map(|_| quiet.elapsed());
     ensure!(!signals.over.is_raised(), "interrupted");
-    testbed.coordinator.check()?;
+    testbed.coordinator().check()?;
     let stored = rest.collect(&runs);
     let health = testbed.api.ask("/v1/health", None, &[200]);
     if health.as_ref().and_then(|health| health.text("status")) != Some("ok") {
         testbed.history.violation("coordinator", "health", format!("after the faults: {health:?}"));
     }
-    testbed.coordinator.signal_end()?;
-    testbed.coordinator.wait_end()?;
+    testbed.coordinator().signal_end()?;
+    testbed.coordinator().wait_end()?;
     start_at_rest(testbed)?;
-    let journal = check_journal(testbed)?;
+    let journal = check::journal(testbed.replicas[0].place(), testbed)?;
 
     let (answers, book) = (testbed.history.answers().clone(), testbed.ledger.book().clone());
-    let lives = testbed.coordinator.lives().clone();
-    let evidence = Evidence { answers: &answers, book: &book, lives: &lives, stored: &stored };
+    let lives = testbed.lives.all().clone();
+    let evidence = Evidence { answers: &answers, book: &book, lives: &lives, stored: &stored, excuses: None };
     let mut violations = verdict::violations(&evidence);
     let (silent, disorder) = silence::look(&stored);
     violations.extend(disorder);
@@ -214,37 +266,19 @@ fn chaos(testbed: &mut Testbed, seed: u64, time: Duration) -> Result<Report> {
 /// Checks that a process that starts when all runs are over dispatches nothing.
 fn start_at_rest(testbed: &mut Testbed) -> Result<()> {
     let before = testbed.ledger.book().executions.len();
-    testbed.coordinator.start()?;
-    testbed.coordinator.wait_up()?;
+    testbed.coordinator().start()?;
+    testbed.coordinator().wait_up()?;
     if testbed.ledger.until(IDLE, |book| book.executions.len() > before) {
         let book = testbed.ledger.book();
         let Execution { node, run, .. } = &book.executions[before];
         let what = format!("executed for {run} by a process that started when all runs were over");
         testbed.history.violation("resurrected", node, what);
     }
-    testbed.coordinator.signal_end()?;
-    testbed.coordinator.wait_end()
+    testbed.coordinator().signal_end()?;
+    testbed.coordinator().wait_end()
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<()> {
     let all = threads.into_iter().map(JoinHandle::join).collect::<Result<Vec<()>, _>>();
     all.map(|_| ()).map_err(|_| anyhow::anyhow!("a client has panicked"))
-}
-
-/// The findings of `journal check`. `None`: the program has no such command.
-fn check_journal(testbed: &Testbed) -> Result<Option<Option<Violation>>> {
-    let program = &testbed.coordinator.place().program;
-    let knows = Command::new(program).args(["journal", "check", "--help"]).stdin(Stdio::null()).output();
-    if !knows.is_ok_and(|output| output.status.success()) {
-        return Ok(None);
-    }
-    let mut command = testbed.disk.command(program, testbed.folder(), Vec::new());
-    let output = command.args(["journal", "check"]).arg(testbed.disk.journal()).output();
-    let output = output.context("check the journal")?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok(Some((!output.status.success()).then(|| Violation {
-        rule: "journal",
-        subject: "journal check".into(),
-        what: format!("{}: {}", output.status, String::from_utf8_lossy(&said).trim()),
-    })))
 }

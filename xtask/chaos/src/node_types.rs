@@ -63,7 +63,10 @@ pub(super) const IDLE: &str = "composite.chaos.idle";
 /// For the cancel benchmark: hangs until it is canceled.
 pub(super) const DEAF: &str = "atomic.chaos.deaf";
 
-pub(super) const TYPES: [NodeType; 7] = [
+/// Takes long, and has the time for it: what is in hand during an outage.
+pub(super) const STEADY: &str = "atomic.chaos.steady";
+
+pub(super) const TYPES: [NodeType; 8] = [
     NodeType::new(READ, Kind::Atomic, Some("read"), false, None, USUAL),
     NodeType::new(WRITE, Kind::Atomic, Some("write"), false, None, USUAL),
     NodeType::new(KEYED, Kind::Atomic, Some("write"), true, None, USUAL),
@@ -71,6 +74,7 @@ pub(super) const TYPES: [NodeType; 7] = [
     NodeType::new(PLAN, Kind::Composite, None, false, None, PLANS),
     NodeType::new(IDLE, Kind::Composite, None, false, None, &[(1, Behaviour::Hang)]),
     NodeType::new(DEAF, Kind::Atomic, Some("write"), false, None, &[(1, Behaviour::Hang)]),
+    NodeType::new(STEADY, Kind::Atomic, Some("write"), false, None, &[(1, Behaviour::Slow)]),
 ];
 
 impl NodeType {
@@ -86,7 +90,7 @@ impl NodeType {
     }
 
     pub(super) fn find(id: &str) -> Option<&'static Self> {
-        static ALL: [NodeType; 7] = TYPES;
+        static ALL: [NodeType; 8] = TYPES;
         ALL.iter().find(|node_type| node_type.id == id)
     }
 
@@ -95,8 +99,14 @@ impl NodeType {
         self.kind == Kind::Atomic && self.side_effect != Some("read") && !self.idempotent
     }
 
-    /// The node type as the Node Registry serves it.
-    pub(super) fn registered(&self) -> Value {
+    /// How long its work takes if it takes a while, in milliseconds.
+    pub(super) fn takes(&self) -> (u64, u64) {
+        if self.id == STEADY { (6_000, 25_000) } else { (10, 800) }
+    }
+
+    /// The node type as the Node Registry serves it, with the wall time limit of types
+    /// that have none of their own.
+    pub(super) fn registered(&self, usual_wall_time_ms: Option<u64>) -> Value {
         let mut extensions = json!({"jarvis.idempotent": self.idempotent});
         if let Some(side_effect) = self.side_effect {
             extensions["jarvis.side_effect"] = side_effect.into();
@@ -107,7 +117,8 @@ impl NodeType {
         };
         let mut registered =
             json!({"node_type_id": self.id, "version": "1.0.0", "kind": kind, "extensions": extensions});
-        if let Some(millis) = self.wall_time_ms {
+        let usual = usual_wall_time_ms.filter(|_| ![STEADY, DEAF, IDLE].contains(&self.id));
+        if let Some(millis) = self.wall_time_ms.or(usual) {
             registered["constraints"] = json!({"budgets": {"max_wall_time_ms": millis}});
         }
         registered

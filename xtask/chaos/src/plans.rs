@@ -182,8 +182,10 @@ impl Play<'_> {
         let (path, begin) = (format!("/v1/node-runs/{child}"), Instant::now());
         while begin.elapsed() < CHILD {
             // A missing answer is like a child that is not over: look again.
-            if let Some(answer) = self.planner.api.ask(&path, None, &[200]).filter(|it| it.status == 200) {
-                self.planner.history.seen(child, &answer.body);
+            let Planner { api, history, .. } = self.planner;
+            let known = history.end_of(child);
+            if let Some(answer) = api.ask(&path, None, &[200]).filter(|it| it.status == 200) {
+                history.seen_again(child, known.as_deref(), &answer.body);
                 match answer.text("state") {
                     Some(state) if is_terminal(state) => return Ok(state == "succeeded"),
                     Some(_) | None => {}

@@ -1,6 +1,6 @@
 //! The results in figures, for people and as JSON.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -9,7 +9,9 @@ use super::{
     history::Violation,
     nemesis::Counts,
     node_types::{Kind, is_fault},
+    replicas::Section,
     silence::Silent,
+    times::Times,
     verdict::{Evidence, retries},
 };
 
@@ -55,33 +57,9 @@ pub(super) struct Report {
     /// The time from the start of a process after SIGKILL.
     pub(super) until_listening: Times,
     pub(super) until_first_execution: Times,
+    /// What is only known of several replicas.
+    pub(super) replicas: Option<Section>,
     pub(super) violations: Vec<Violation>,
-}
-
-/// Milliseconds.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Times {
-    pub(super) count: usize,
-    pub(super) least: f64,
-    pub(super) median: f64,
-    pub(super) most: f64,
-}
-
-impl Times {
-    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
-        let mut millis: Vec<f64> = times.into_iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
-        millis.sort_by(f64::total_cmp);
-        let at = |place: usize| millis.get(place).copied().unwrap_or_default();
-        let count = millis.len();
-        Self { count, least: at(0), median: at(count / 2), most: at(count.saturating_sub(1)) }
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { count, least, median, most } = self;
-        write!(f, "{least:.0} / {median:.0} / {most:.0} ms (of {count})")
-    }
 }
 
 impl Report {
@@ -133,8 +111,30 @@ impl Report {
             silent: Silent::default(),
             until_listening: Times::of(until_listening),
             until_first_execution: Times::of(after_kill().filter_map(first_execution)),
+            replicas: None,
             violations,
         }
+    }
+
+    /// The faults of one coordinator.
+    fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            kills,
+            stops,
+            drains,
+            executor_restarts,
+            disk_full,
+            journal_limits,
+            starts_without_room,
+        } = self.faults;
+        writeln!(f, "  kills, stops     {kills} x kill -9, {stops} x SIGSTOP, {drains} x SIGTERM")?;
+        let how = if journal_limits > 0 {
+            "a limit to the journal, because mounting is not permitted"
+        } else {
+            "its own disk"
+        };
+        writeln!(f, "  disk full        {disk_full} ({how}); {starts_without_room} starts failed for it")?;
+        writeln!(f, "  executors        {executor_restarts} restarts; {}", list(&self.executor_faults))
     }
 }
 
@@ -145,25 +145,12 @@ fn list<K: fmt::Display>(counts: &BTreeMap<K, usize>) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            kills,
-            stops,
-            drains,
-            executor_restarts,
-            disk_full,
-            journal_limits,
-            starts_without_room,
-        } = self.faults;
         let rest = self.rest_seconds.map_or("never".into(), |seconds| format!("after {seconds:.1} s"));
         writeln!(f, "  at rest          {rest}")?;
-        writeln!(f, "  kills, stops     {kills} x kill -9, {stops} x SIGSTOP, {drains} x SIGTERM")?;
-        let how = if journal_limits > 0 {
-            "a limit to the journal, because mounting is not permitted"
-        } else {
-            "its own disk"
-        };
-        writeln!(f, "  disk full        {disk_full} ({how}); {starts_without_room} starts failed for it")?;
-        writeln!(f, "  executors        {executor_restarts} restarts; {}", list(&self.executor_faults))?;
+        match &self.replicas {
+            Some(section) => write!(f, "{section}")?,
+            None => self.faults(f)?,
+        }
         writeln!(f, "  runs             {}; {} nodes", list(&self.runs), self.nodes)?;
         let Self {
             executions, composites, cancel_calls, retries, cancels, followers, busy, unanswered, ..
@@ -190,17 +177,5 @@ impl fmt::Display for Report {
             0 => write!(f, "  violations       none"),
             count => write!(f, "  violations       {count}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_least_median_and_most() {
-        let times = Times::of([30, 10, 20].map(Duration::from_millis));
-        assert_eq!(times.to_string(), "10 / 20 / 30 ms (of 3)");
-        assert_eq!(Times::of([]).to_string(), "0 / 0 / 0 ms (of 0)");
     }
 }

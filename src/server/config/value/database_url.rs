@@ -98,14 +98,7 @@ impl DatabaseUrl {
             DatabaseTls::Off => tokio_postgres::config::SslMode::Disable,
             DatabaseTls::Verified { .. } => tokio_postgres::config::SslMode::Require,
         });
-        config
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_user_timeout(UNACKNOWLEDGED)
-            .keepalives(true)
-            .keepalives_idle(PROBE_AFTER)
-            .keepalives_interval(PROBE_EVERY)
-            .keepalives_retries(PROBES);
+        limited(&mut config);
         if config.get_application_name().is_none() {
             config.application_name("jarvis-run-coordinator");
         }
@@ -116,6 +109,47 @@ impl DatabaseUrl {
     /// How the client connects.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The same for each host alone.
+    pub fn each_host(&self) -> Vec<Config> {
+        let config = &self.config;
+        let alone = |(place, host): (usize, &Host)| {
+            let mut alone = Config::new();
+            match host {
+                Host::Unix(folder) => alone.host_path(folder),
+                Host::Tcp(name) => alone.host(name),
+            };
+            if let Some(address) = config.get_hostaddrs().get(place) {
+                alone.hostaddr(*address);
+            }
+            // One port stands for all hosts.
+            if let Some(port) = config.get_ports().get(place).or(config.get_ports().last()) {
+                alone.port(*port);
+            }
+            if let Some(user) = config.get_user() {
+                alone.user(user);
+            }
+            if let Some(password) = config.get_password() {
+                alone.password(password);
+            }
+            if let Some(database) = config.get_dbname() {
+                alone.dbname(database);
+            }
+            if let Some(options) = config.get_options() {
+                alone.options(options);
+            }
+            if let Some(name) = config.get_application_name() {
+                alone.application_name(name);
+            }
+            alone.ssl_mode(config.get_ssl_mode()).channel_binding(config.get_channel_binding());
+            limited(&mut alone);
+            alone
+        };
+        match config.get_hosts() {
+            [_] => vec![config.clone()],
+            hosts => hosts.iter().enumerate().map(alone).collect(),
+        }
     }
 
     pub fn tls(&self) -> &DatabaseTls {
@@ -133,6 +167,18 @@ impl DatabaseUrl {
         self.config.password(password);
         self
     }
+}
+
+/// With our time limits, to servers that can be written to.
+fn limited(config: &mut Config) {
+    config
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .connect_timeout(CONNECT_WITHIN)
+        .tcp_user_timeout(UNACKNOWLEDGED)
+        .keepalives(true)
+        .keepalives_idle(PROBE_AFTER)
+        .keepalives_interval(PROBE_EVERY)
+        .keepalives_retries(PROBES);
 }
 
 fn decoded(value: &str) -> Result<String, String> {
@@ -240,6 +286,18 @@ mod tests {
             let error = DatabaseUrl::parse(url).unwrap_err();
             assert!(error.contains(reason), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn each_host_alone_has_all_other_parts() {
+        let url = DatabaseUrl::parse("postgres://u:p@db1:5433,db2:5434/runs?options=-c%20a%3Db").unwrap();
+        let alone = |host: &str| {
+            let url = format!("postgres://u:p@{host}/runs?options=-c%20a%3Db");
+            DatabaseUrl::parse(&url).unwrap().config
+        };
+        assert_eq!(url.each_host(), [alone("db1:5433"), alone("db2:5434")]);
+        let one = DatabaseUrl::parse("postgres://u@db/runs").unwrap();
+        assert_eq!(one.each_host(), [one.config]);
     }
 
     #[test]

@@ -242,6 +242,13 @@ impl Attempts {
                     }
                     found => found?,
                 };
+                // With other processes, the root may be newer than what was read before.
+                let is_newer = |root: &NodeRecord| {
+                    live.iter().any(|head| head.node_run_id == *root.id() && head.version != root.version)
+                };
+                if root.as_ref().is_some_and(is_newer) {
+                    return Err(JournalError::Conflict.into());
+                }
                 Ok(engine::run_expire(record, root, live, cx).answering(false))
             })
             .await?;

@@ -25,7 +25,7 @@ pub async fn look(options: PostgresOptions, log: Logger) -> Result<Look, OpenErr
     let url = options.url.to_string();
     let failed = |reason: String| OpenError::Database { url: url.clone(), reason };
     let PostgresOptions { url: at, tls, .. } = options;
-    let live = Connector { url: at, tls, log }.connect().await.map_err(failed)?;
+    let live = Connector::new(at, tls, log).connect().await.map_err(failed)?;
     schema::check_server(&live).await.map_err(failed)?;
     let version = live.client.query_one("SHOW server_version", &[]).await;
     let server: String = version.map_err(|e| failed(describe(&e)))?.get(0);

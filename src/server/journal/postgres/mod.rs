@@ -126,7 +126,7 @@ impl PostgresJournal {
     ) -> Result<Self, OpenError> {
         let PostgresOptions { url, tls, writers, readers, outbox } = options;
         let place = url.to_string();
-        let connector = Arc::new(Connector { url, tls, log: log.clone() });
+        let connector = Arc::new(Connector::new(url, tls, log.clone()));
         schema::open(&connector, missing).await?;
         let wanted = Arc::<Wanted>::default();
         let seen = async {

@@ -19,9 +19,11 @@
 //! **Invariants.**
 //! - COMMIT is sent only when the number of rows of every statement is known and right.
 //!   (A transaction that failed answers COMMIT with ROLLBACK, without an error.)
-//! - COMMIT is never cancelled and has no time limit: a synchronous standby may be late.
-//!   A commit that ends with a warning, or with its connection, is in doubt: it is
-//!   answered as failed, and may be durable.
+//! - COMMIT is never cancelled: a synchronous standby may be late. A commit that ends with
+//!   a warning, with its connection, or not within COMMIT_WITHIN, is in doubt: it is
+//!   answered as failed, and may be durable. Its connection stays open until it has ended,
+//!   but the writer goes on with another one, because another host may be the primary by
+//!   now. (If it is the same server, the next transaction waits for the fence row.)
 //! - Each transaction of a worker updates its fence row first. Another that declares the
 //!   worker dead deletes that row, so it comes before the transaction or after it.
 
@@ -38,8 +40,12 @@ use tokio::{
 };
 
 mod own;
+mod refused;
 
-use self::own::{Own, OwnWork};
+use self::{
+    own::{Own, OwnWork},
+    refused::Refused,
+};
 use super::{
     batch::{self, Failure, Piece},
     error::{describe, is_repeatable},
@@ -64,6 +70,14 @@ const QUEUE_MAX: usize = 1024;
 
 /// How long a caller waits for its answer: the outcome is in doubt then.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the statements of a group may take, those of another transaction (longer than
+/// the limit for each of them), a COMMIT, and a ROLLBACK, until the connection counts as
+/// silent.
+const GROUP_WITHIN: Duration = Duration::from_secs(10);
+const OWN_WITHIN: Duration = Duration::from_secs(35);
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+const ROLL_BACK_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often a transaction is repeated that the database has undone.
 const REPEATS: u32 = 8;
@@ -256,14 +270,18 @@ impl Writer {
     async fn transact(&self, group: &[Piece]) -> Result<Vec<Option<OutboxId>>, Refused> {
         let live = self.link.live().await.map_err(Refused::whole)?;
         let _earlier = live.has_warned();
-        let written = batch::write(&live, group, self.fence()).await;
+        let Ok(written) = timeout(GROUP_WITHIN, batch::write(&live, group, self.fence())).await else {
+            // COMMIT was not sent: when the connection ends, nothing was written.
+            self.link.forget(&live).await;
+            return Err(Refused::whole(silent()));
+        };
         match written {
             Ok(ids) => {
-                commit(&live).await.map_err(Refused::whole)?;
+                self.commit(&live).await.map_err(Refused::whole)?;
                 Ok(ids)
             }
             Err(failure) => {
-                roll_back(&live, &self.log).await;
+                self.roll_back(&live).await;
                 Err(failure.into())
             }
         }
@@ -285,9 +303,9 @@ impl Writer {
     async fn transact_own(&self, work: &mut dyn Own, fenced: bool) -> Result<(), Failure> {
         let live = self.link.live().await?;
         let _earlier = live.has_warned();
-        live.client.batch_execute("BEGIN").await?;
         let fence = self.fence().filter(|_| fenced);
         let done = async {
+            live.client.batch_execute("BEGIN").await?;
             if let Some((worker, hand)) = fence
                 && live.execute(sql::FENCE, &[&worker.as_str(), &hand]).await? != 1
             {
@@ -295,12 +313,43 @@ impl Writer {
             }
             work.apply(Arc::clone(&live)).await
         };
-        match done.await {
-            Ok(()) => Ok(commit(&live).await?),
+        let Ok(done) = timeout(OWN_WITHIN, done).await else {
+            self.link.forget(&live).await;
+            return Err(silent().into());
+        };
+        match done {
+            Ok(()) => Ok(self.commit(&live).await?),
             Err(failure) => {
-                roll_back(&live, &self.log).await;
+                self.roll_back(&live).await;
                 Err(failure)
             }
+        }
+    }
+
+    /// Ends a transaction. Not to be called unless all of its statements succeeded.
+    async fn commit(&self, live: &Arc<Live>) -> Result<(), JournalError> {
+        // What was sent is not cancelled by a caller that stops to wait.
+        let Ok(committed) = timeout(COMMIT_WITHIN, live.client.batch_execute("COMMIT")).await else {
+            self.link.forget(live).await;
+            return Err(silent());
+        };
+        committed?;
+        if live.has_warned() {
+            return Err(JournalError::Failed(
+                "PostgreSQL: a commit ended with a warning: it is in doubt".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn roll_back(&self, live: &Arc<Live>) {
+        match timeout(ROLL_BACK_WITHIN, live.client.batch_execute("ROLLBACK")).await {
+            Ok(Ok(())) => {}
+            // Without a connection the database has done it.
+            Ok(Err(failed)) => {
+                debug!(self.log, "could not roll back a transaction"; "error" => describe(&failed));
+            }
+            Err(_) => self.link.forget(live).await,
         }
     }
 
@@ -329,52 +378,6 @@ fn next_group(changes: &mut Vec<Piece>) -> Vec<Piece> {
     group
 }
 
-/// Why a group was not written.
-enum Refused {
-    /// Changes, by their places, whose rows were written by another first.
-    Conflicts(Vec<usize>),
-    /// The database has undone the transaction, which may succeed when it is repeated.
-    Undone(String),
-    Failed {
-        error: JournalError,
-        one_is_at_fault: bool,
-    },
-}
-
-impl Refused {
-    fn whole(error: JournalError) -> Self {
-        Self::Failed { error, one_is_at_fault: false }
-    }
-}
-
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Conflicts(places) => Self::Conflicts(places),
-            Failure::Database(error) if is_repeatable(&error) => Self::Undone(describe(&error)),
-            // What the database says is about a statement; what it does not say is
-            // about the connection.
-            Failure::Database(error) => {
-                Self::Failed { one_is_at_fault: error.as_db_error().is_some(), error: error.into() }
-            }
-            Failure::Journal(JournalError::Fenced) => Self::whole(JournalError::Fenced),
-            Failure::Journal(error) => Self::Failed { error, one_is_at_fault: true },
-        }
-    }
-}
-
-/// Ends a transaction. Not to be called unless all of its statements succeeded.
-async fn commit(live: &Live) -> Result<(), JournalError> {
-    live.client.batch_execute("COMMIT").await?;
-    if live.has_warned() {
-        return Err(JournalError::Failed("PostgreSQL: a commit ended with a warning: it is in doubt".into()));
-    }
-    Ok(())
-}
-
-async fn roll_back(live: &Live, log: &Logger) {
-    // Without a connection the database has done it.
-    if let Err(failed) = live.client.batch_execute("ROLLBACK").await {
-        debug!(log, "could not roll back a transaction"; "error" => describe(&failed));
-    }
+fn silent() -> JournalError {
+    JournalError::Failed("PostgreSQL: no answer to a transaction".into())
 }

@@ -20,12 +20,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
 use super::{
     coordinator::Life,
+    excuses::Excuses,
     history::{Answers, Followed, Violation, is_terminal},
     ledger::{Book, Execution},
     node_types::{Kind, NodeType},
@@ -37,6 +41,8 @@ pub(super) struct Evidence<'e> {
     pub(super) book: &'e Book,
     pub(super) lives: &'e [Life],
     pub(super) stored: &'e [Stored],
+    /// Among replicas: which calls may arrive after a cancel was answered.
+    pub(super) excuses: Option<&'e Excuses>,
 }
 
 /// All violations.
@@ -232,6 +238,9 @@ impl Found<'_> {
         let evidence = self.evidence;
         let Some(canceled) = evidence.answers.canceled.get(&stored.id) else { return };
         for execution in executions.iter().filter(|execution| execution.at > *canceled) {
+            if is_excused(evidence, execution, *canceled) {
+                continue;
+            }
             let late = execution.at.duration_since(*canceled);
             self.add("cancel", id, format!("dispatched {late:?} after the cancel was answered"));
         }
@@ -269,6 +278,24 @@ impl Found<'_> {
             self.add("uncanceled", node, what);
         }
     }
+}
+
+/// Whether a call may have arrived after the cancel of its run was answered.
+fn is_excused(evidence: &Evidence<'_>, execution: &Execution, canceled: Instant) -> bool {
+    let (Some(excuses), Some(life)) = (evidence.excuses, evidence.lives.get(execution.by)) else {
+        return false;
+    };
+    excuses.cover(life, canceled, execution.at)
+}
+
+/// How late the calls were that arrived after a cancel was answered.
+pub(super) fn late_calls(evidence: &Evidence<'_>) -> Vec<Duration> {
+    let canceled = &evidence.answers.canceled;
+    let late = |execution: &Execution| {
+        let canceled = canceled.get(&execution.run).filter(|canceled| execution.at > **canceled)?;
+        Some(execution.at.duration_since(*canceled))
+    };
+    evidence.book.executions.iter().filter_map(late).collect()
 }
 
 /// The number of retries in the events, of one node or of all.

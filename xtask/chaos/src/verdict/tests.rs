@@ -59,13 +59,14 @@ impl Case {
         };
         let mut book = Book::default();
         book.executions.push(execution);
-        let lives = vec![Life { started: start, after_kill: false, listened: None }];
+        let lives = vec![Life::new(0, start)];
         Self { answers, book, lives, stored }
     }
 
     fn rules(&self) -> Vec<&'static str> {
         let stored = std::slice::from_ref(&self.stored);
-        let evidence = Evidence { answers: &self.answers, book: &self.book, lives: &self.lives, stored };
+        let evidence =
+            Evidence { answers: &self.answers, book: &self.book, lives: &self.lives, stored, excuses: None };
         violations(&evidence).into_iter().map(|violation| violation.rule).collect()
     }
 
