@@ -210,7 +210,7 @@ impl Server {
             if let Some(status) = child.try_wait()? {
                 bail!("the server ended: {status}\n{}", self.read_log());
             }
-            if self.is_ready() {
+            if self.is_ready(child.id()) {
                 break;
             }
             if Instant::now() > until {
@@ -223,10 +223,12 @@ impl Server {
         Ok(())
     }
 
-    /// Whether it takes connections: its file says so.
-    fn is_ready(&self) -> bool {
+    /// Whether it takes connections: its file says so. (That of a server that was killed is
+    /// still there.)
+    fn is_ready(&self, process: u32) -> bool {
         let state = fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
-        matches!(state.lines().nth(7).map(str::trim_end), Some("ready" | "standby"))
+        state.lines().next().and_then(|id| id.trim().parse().ok()) == Some(process)
+            && matches!(state.lines().nth(7).map(str::trim_end), Some("ready" | "standby"))
     }
 
     pub fn stop(&mut self, how: Stop) -> Result<()> {
@@ -235,10 +237,18 @@ impl Server {
             Stop::Fast => signal(child.id(), "INT")?,
             Stop::Immediate => signal(child.id(), "QUIT")?,
             Stop::Kill => {
-                for backend in children(child.id()) {
-                    _ = signal(backend, "KILL");
+                let backends = children(child.id());
+                for backend in &backends {
+                    _ = signal(*backend, "KILL");
                 }
                 child.kill()?;
+                child.wait()?;
+                // A server does not start while one of them still has its memory.
+                let until = Instant::now() + WITHIN;
+                while backends.iter().any(|backend| is_running(*backend)) {
+                    ensure!(Instant::now() < until, "killed processes are there after {WITHIN:?}");
+                    thread::park_timeout(Duration::from_millis(5));
+                }
             }
         }
         child.wait()?;
@@ -369,6 +379,12 @@ fn signal(process: u32, name: &str) -> Result<()> {
         Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status()?;
     ensure!(status.success(), "kill -s {name} {process}: {status}");
     Ok(())
+}
+
+/// Whether a process exists, and has not just ended.
+fn is_running(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains("zombie"))
 }
 
 fn children(parent: u32) -> Vec<u32> {
