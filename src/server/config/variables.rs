@@ -89,8 +89,8 @@ variables! {
              collects changes.")
             .between(1, 32).default("2");
         JOURNAL_READERS = own("JARVIS_RUN_COORDINATOR_JOURNAL_READERS", Kind::Count,
-            "Connections to PostgreSQL that read. Each is shared by many reads. (One more connection is for \
-             heartbeats, and up to two for exports.)")
+            "Connections to PostgreSQL that read. Each is shared by many reads. One more connection is for \
+             heartbeats, and up to two are for exports.")
             .between(1, 64).default("4");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Maximum size of the journal. The last sixteenth (at least 4m, at most a quarter) is reserved for \

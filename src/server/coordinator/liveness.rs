@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_some_process_may_have_heard_counts() {
+    fn signs_that_some_process_may_have_heard_count() {
         let liveness = Liveness::new(Some(SILENCE), at(START), true);
         let (now, after) = (at(START) + SILENCE * 3, |seconds| at(START) + Duration::from_secs(seconds));
         let every = note_every(SILENCE);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_is_noted_once_in_a_while() {
+    fn signs_of_life_are_noted_once_in_a_while() {
         let liveness = Liveness::new(Some(SILENCE), at(START), true);
         let sign = |path: &str, at| SignOfLife { run_id: "r".into(), path: path.to_owned().into(), at };
         let unnoted = |at| liveness.unnoted(at).map(|unnoted| (unnoted.signs, unnoted.known_to));
