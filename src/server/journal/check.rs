@@ -1,6 +1,6 @@
 //! What a check of a journal finds, and the check of one run: each record decodes and
 //! agrees with its columns, and together they satisfy
-//! [`invariants`](crate::invariants).
+//! [`invariants`].
 
 use std::fmt;
 

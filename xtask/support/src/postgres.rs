@@ -6,7 +6,7 @@
 //!                      └─ else ──▶ an error that says what to install
 //! ```
 //!
-//! Without a version: the newest of the system, else [`FROM_PYPI`]'s newest.
+//! Without a version: the newest of the system, else 18 of PyPI.
 
 use std::{
     fs,

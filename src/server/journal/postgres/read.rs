@@ -48,7 +48,7 @@ const LIVE: &str = concat!(
 );
 
 /// A range of the index rather than LIKE: `/` is the successor of `.`, so these are
-/// exactly the paths that start with "<path>.".
+/// exactly the paths that start with the given one and a dot.
 const LIVE_BELOW: &str = concat!(
     "SELECT ",
     head_columns!(),
