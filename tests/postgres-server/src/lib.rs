@@ -38,6 +38,9 @@ const WITHIN: Duration = Duration::from_secs(60);
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u32 = 8_000;
 
+/// What a server says when one before it on the same files has not quite ended.
+const IN_USE: &str = "is still in use";
+
 /// The superuser of a server, who needs no password.
 pub const USER: &str = "tests";
 
@@ -203,13 +206,18 @@ impl Server {
 
     /// Starts a server that was stopped.
     pub fn start_again(&mut self) -> Result<()> {
-        let log = fs::File::options().create(true).append(true).open(self.log())?;
-        let mut command = self.programs.command("postgres");
-        command.arg("-D").arg(&self.data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child = spawn_for_life(command)?;
+        let mut child = self.spawn()?;
         let until = Instant::now() + WITHIN;
         loop {
             if let Some(status) = child.try_wait()? {
+                // Processes of a server that was killed are still about to end.
+                if self.read_log().trim_end().lines().rev().take(4).any(|line| line.contains(IN_USE))
+                    && Instant::now() < until
+                {
+                    thread::park_timeout(Duration::from_millis(100));
+                    child = self.spawn()?;
+                    continue;
+                }
                 bail!("the server ended: {status}\n{}", self.read_log());
             }
             if self.is_ready(child.id()) {
@@ -223,6 +231,13 @@ impl Server {
         }
         self.running = Some(child);
         Ok(())
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let log = fs::File::options().create(true).append(true).open(self.log())?;
+        let mut command = self.programs.command("postgres");
+        command.arg("-D").arg(&self.data).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        spawn_for_life(command)
     }
 
     /// Whether it takes connections: its file says so. (That of a server that was killed is

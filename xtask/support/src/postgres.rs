@@ -6,7 +6,7 @@
 //!                      └─ else ──▶ an error that says what to install
 //! ```
 //!
-//! Without a version: the newest of the system, else 18 of PyPI.
+//! Without a version: the newest of the system, else 17 of PyPI. (18 of PyPI has no TLS.)
 
 use std::{
     fs,
@@ -42,7 +42,7 @@ pub fn ensure(root: &Path, version: Option<u32>) -> Result<PathBuf> {
     let wanted = match (version, of_system.last()) {
         (Some(version), _) => version,
         (None, Some((newest, _))) => *newest,
-        (None, None) => 18,
+        (None, None) => 17,
     };
     if let Some((_, bin)) = of_system.into_iter().find(|(found, _)| *found == wanted) {
         return Ok(bin);

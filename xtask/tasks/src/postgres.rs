@@ -6,7 +6,7 @@ use xtask_support::{postgres, workspace};
 
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
-    /// The version of the server [default: the newest that the system has, else 18]
+    /// The version of the server [default: the newest that the system has, else 17]
     #[arg(long, value_name = "NUMBER")]
     pub version: Option<u32>,
     /// Only tests whose names contain this
@@ -19,7 +19,7 @@ pub fn run(args: &Args) -> Result<()> {
     eprintln!("with the server in {}", bin.display());
     let mut cargo = workspace::cargo(["test", "--all-features", "--locked", "--test", "postgres", "--"]);
     // Each test waits for the disk of the server most of the time.
-    cargo.arg("--test-threads=8").args(&args.filter);
+    cargo.arg("--test-threads=4").args(&args.filter);
     let status =
         cargo.env("PRIVATE_POSTGRES_BIN", bin).status().context("start cargo test --test postgres")?;
     ensure!(status.success(), "cargo test --test postgres: {status}");
