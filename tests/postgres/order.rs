@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use jarvis_run_coordinator::{
     journal::{
-        AuditFilter, AuditId, Journal, JournalError, OutboxId, Recipient,
+        AuditFilter, AuditId, BulkJournal, Journal, JournalError, OutboxId, PageLimit, Recipient,
+        WebhookJournal,
         conformance::{Probe, change, event, start},
         inspect::Inspect,
     },
     record::{
         Actor, AuditObject, AuditRecord, AuditedOperation, ChangeSet, EventRecord, Identity, Operation,
-        OutboxItem, RunRecord,
+        OutboxItem, RunRecord, WebhookId,
     },
 };
 
@@ -139,4 +140,26 @@ async fn nul_in_a_name_is_stored_as_something_else() {
     journal.commit(change).await.expect("committed");
     let node = journal.node_fetch(&"a/1".into()).await.expect("read").expect("stored");
     assert_eq!(node.node.node_type_ref.node_type_id, "a\0b", "the record has it");
+}
+
+#[tokio::test]
+async fn nothing_is_found_by_a_nul_and_nothing_fails_by_it() {
+    let url = schema().await;
+    let journal = open(&url).await;
+    journal.commit(audited("a")).await.expect("committed");
+    let (run, node) = ("a\0b".into(), "a\0/1".into());
+    let limit = PageLimit { entries: 9, bytes: 99 };
+    assert_eq!(journal.run_fetch(&run).await, Ok(None));
+    assert_eq!(journal.node_fetch(&node).await, Ok(None));
+    assert_eq!(journal.head_fetch(&node).await, Ok(None));
+    assert!(journal.events_after(&run, 0, None, limit).await.expect("a page").events.is_empty());
+    assert!(journal.attempts_page(&node, 0, 9).await.expect("a page").attempts.is_empty());
+    assert!(journal.tree_page(&run, None, None, 9).await.expect("a page").nodes.is_empty());
+    assert!(journal.export(&run, change("a").at).await.expect("asked").is_none());
+    assert_eq!(journal.bulk_fetch(&"a\0".into()).await, Ok(None));
+    let filter = AuditFilter { run_id: Some(run.clone()), ..AuditFilter::default() };
+    assert!(journal.audit_page(AuditId(0), &filter, 9).await.expect("a page").entries.is_empty());
+    let refused = audited("a\0b").audit;
+    assert_eq!(journal.webhook_delete(&WebhookId::new("a\0"), refused[0].clone()).await, Ok(false));
+    journal.audit_append(refused).await.expect("a record may name anything");
 }

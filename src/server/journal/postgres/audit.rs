@@ -21,7 +21,12 @@ use std::sync::Arc;
 
 use tokio_postgres::Row;
 
-use super::{PostgresJournal, batch::Failure, link::Live, sql};
+use super::{
+    PostgresJournal,
+    batch::{Failure, clean},
+    link::Live,
+    sql,
+};
 use crate::{
     journal::{
         AuditEntry, AuditFilter, AuditId, AuditPage, AuditSelect, JournalError,
@@ -29,7 +34,6 @@ use crate::{
     },
     record::AuditRecord,
     time::Timestamp,
-    types::RunId,
 };
 
 /// The maximum of records examined for one page, however few belong on it.
@@ -70,7 +74,8 @@ pub(super) async fn append(live: &Live, rows: &[AuditRow]) -> Result<(), Failure
         return Ok(());
     }
     let at: Vec<i64> = rows.iter().map(|row| row.at).collect();
-    let runs: Vec<Option<&str>> = rows.iter().map(|row| row.run_id.as_ref().map(RunId::as_str)).collect();
+    // A refused request may name anything.
+    let runs: Vec<_> = rows.iter().map(|row| row.run_id.as_ref().map(|run| clean(run.as_str()))).collect();
     let bodies: Vec<&str> = rows.iter().map(|row| row.body.as_str()).collect();
     live.execute(sql::AUDIT_INSERT, &[&at, &runs, &bodies]).await?;
     Ok(())

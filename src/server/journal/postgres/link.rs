@@ -33,6 +33,7 @@ use slog::{Logger, debug, info, warn};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Error, Row, SimpleQueryMessage, Statement,
+    error::SqlState,
     types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -254,6 +255,16 @@ async fn timeline(client: &Client) -> u32 {
     row.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
+/// No stored text has a NUL, so nothing is found by one: PostgreSQL takes it for an error,
+/// with which any caller could make the journal look unreadable. (It ends a transaction:
+/// what callers name is looked for outside of one, or first in it.)
+fn no_row<T: Default>(found: Result<T, Error>) -> Result<T, Error> {
+    match found {
+        Err(error) if error.code() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => Ok(T::default()),
+        other => other,
+    }
+}
+
 impl Live {
     /// Whether the database has warned since this was last asked.
     pub(super) fn has_warned(&self) -> bool {
@@ -285,7 +296,7 @@ impl Live {
 
     pub(super) async fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
         let statement = self.statement(sql).await?;
-        self.heard(self.client.query(&statement, parameters)).await
+        no_row(self.heard(self.client.query(&statement, parameters)).await)
     }
 
     pub(super) async fn query_opt(
@@ -294,7 +305,7 @@ impl Live {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, Error> {
         let statement = self.statement(sql).await?;
-        self.heard(self.client.query_opt(&statement, parameters)).await
+        no_row(self.heard(self.client.query_opt(&statement, parameters)).await)
     }
 
     pub(super) async fn query_one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, Error> {

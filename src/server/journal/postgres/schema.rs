@@ -360,7 +360,10 @@ pub(super) async fn version(live: &Live) -> Result<Option<i32>, tokio_postgres::
 /// schema has then. Others that start at the same time wait.
 async fn migrate(live: &Live) -> Result<i32, String> {
     let database = |error: tokio_postgres::Error| describe(&error);
-    live.client.batch_execute("BEGIN; SET LOCAL lock_timeout = '60s'").await.map_err(database)?;
+    live.client
+        .batch_execute("BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0")
+        .await
+        .map_err(database)?;
     live.client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.map_err(database)?;
     let is_new: bool =
         live.client.query_one("SELECT to_regclass('meta') IS NULL", &[]).await.map_err(database)?.get(0);

@@ -249,7 +249,7 @@ fn logs<'a>(changes: &[&'a ChangeRows], all: &mut Vec<Statement<'a>>) {
     if !audit.is_empty() {
         let columns = vec![
             column(audit.iter().map(|record| record.at)),
-            column(audit.iter().map(|record| Some(record.run_id.as_ref()?.as_str()))),
+            column(audit.iter().map(|record| Some(clean(record.run_id.as_ref()?.as_str())))),
             column(audit.iter().map(|record| record.body.as_str())),
         ];
         all.push(Statement { sql: sql::AUDIT_INSERT, columns, returns: Returns::Nothing });
