@@ -76,15 +76,8 @@ async fn outbox_ids_of_one_run_are_in_the_order_of_its_commits() {
             }
         }
     };
-    let tasks: Vec<_> = [&one, &other]
-        .into_iter()
-        .cycle()
-        .take(8)
-        .map(|journal| tokio::spawn(commits(Probe(Arc::clone(&journal.0)), 12)))
-        .collect();
-    for task in tasks {
-        task.await.expect("it does not panic");
-    }
+    let committers = [&one, &other].into_iter().cycle().take(8);
+    futures::future::join_all(committers.map(|journal| commits(Probe(Arc::clone(&journal.0)), 12))).await;
     let owed = one.0.outbox_owed(Recipient::EventStream, OutboxId(0), &[], 1000).await.expect("listed");
     let seqs: Vec<u64> = owed
         .iter()

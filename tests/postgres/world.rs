@@ -44,6 +44,7 @@ pub(crate) async fn schema() -> String {
 }
 
 /// A connection of a stranger.
+#[expect(clippy::disallowed_methods, reason = "the task ends with its connection")]
 pub(crate) async fn raw(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connected");
     tokio::spawn(connection);
