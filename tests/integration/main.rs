@@ -5,7 +5,7 @@
 //! | subject | modules |
 //! |---|---|
 //! | the API | `wire`, `validation`, `nesting`, `run_start`, `run_cancel`, `node_creation`, `node_completion`, `idempotency`, `streams`, `auth`, `assignment`, `assignment_end`, `assignment_keys`, `authority`, `webhooks`, `golden` |
-//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `gates`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
+//! | dispatch | `smoke`, `dispatch`, `dispatch_limits`, `begin_at_once`, `retries`, `executor_pools`, `hanging_executors`, `composite_silence`, `policy`, `gates`, `approvals`, `node_types`, `outbound_tokens`, `token_exchange` |
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | traces | `traces` |
@@ -27,6 +27,7 @@ mod audit_trail;
 mod auth;
 mod authority;
 mod bearer;
+mod begin_at_once;
 mod bounds;
 mod budgets;
 mod cli;

@@ -23,6 +23,7 @@ use std::{
 use slog::{Logger, debug, info};
 
 use super::{
+    attempts::Begun,
     audit_trail::AuditTrail,
     error::CoordinatorError,
     liveness::{Ended, Liveness},
@@ -96,11 +97,45 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        let (answer, owed) = self.decide_and_commit(cause, run, decide).await?;
+        let (answer, owed) = self.decide_and_commit(cause, run, decide).await.map_err(Undecided::error)?;
+        self.stores_accept(run, owed).await;
+        Ok(answer)
+    }
+
+    /// Runs a caller's command like [`Self::request`]. It creates nodes, of which some
+    /// begin in its commit: their executors are called once that is durable.
+    pub(super) async fn request_beginning<'s, T, F>(
+        &'s self,
+        cause: Cause<'s>,
+        run: &RunId,
+        decide: impl Fn(Cx<'s>) -> F + Send,
+    ) -> Result<T, CoordinatorError>
+    where
+        T: Send,
+        F: Future<Output = Result<Decision<(T, Vec<Begun>)>, CoordinatorError>> + Send,
+    {
+        let no_pause_meanwhile = self.pauses.begins().await;
+        let committed = self.decide_and_commit(cause, run, decide).await;
+        drop(no_pause_meanwhile);
+        let (answer, owed) = match committed {
+            Ok(((answer, begun), owed)) => {
+                begun.into_iter().for_each(Begun::call);
+                (answer, owed)
+            }
+            Err(Undecided { error, answer }) => {
+                answer.into_iter().flat_map(|(_, begun)| begun).for_each(Begun::settle);
+                return Err(error);
+            }
+        };
+        self.stores_accept(run, owed).await;
+        Ok(answer)
+    }
+
+    /// Gives the JARVIS stores their time to accept what was decided.
+    async fn stores_accept(&self, run: &RunId, owed: Option<OutboxId>) {
         if let (Some(outbox), Some(owed)) = (&self.outbox, owed) {
             outbox.accepted(run, owed).await;
         }
-        Ok(answer)
     }
 
     /// Runs a command: `decide` reads and decides while the run is locked. Its
@@ -129,7 +164,7 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        Ok(self.decide_and_commit(cause, run, decide).await?.0)
+        Ok(self.decide_and_commit(cause, run, decide).await.map_err(Undecided::error)?.0)
     }
 
     /// Also returns the last outbox entry of the decision, if it made any.
@@ -138,7 +173,7 @@ impl Committer {
         cause: Cause<'s>,
         run: &RunId,
         decide: impl Fn(Cx<'s>) -> F + Send,
-    ) -> Result<(T, Option<OutboxId>), CoordinatorError>
+    ) -> Result<(T, Option<OutboxId>), Undecided<T>>
     where
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
@@ -199,7 +234,10 @@ impl Committer {
                         loaded.map_err(|failure| self.read_failed(failure))?;
                     }
                 }
-                Err(failure) => return Err(self.commit_failed(failure, announcement.ended)),
+                Err(failure) => {
+                    let error = self.commit_failed(failure, announcement.ended);
+                    return Err(Undecided { error, answer: Some(answer) });
+                }
             }
         }
     }
@@ -283,6 +321,25 @@ impl Committer {
             Room::Enough => Ok(()),
             Room::Reserve => Err(JournalError::Reserved.into()),
         }
+    }
+}
+
+/// A command that failed.
+struct Undecided<T> {
+    error: CoordinatorError,
+    /// What would have been answered, if its commit has failed: that may be durable.
+    answer: Option<T>,
+}
+
+impl<T> Undecided<T> {
+    fn error(self) -> CoordinatorError {
+        self.error
+    }
+}
+
+impl<T> From<CoordinatorError> for Undecided<T> {
+    fn from(error: CoordinatorError) -> Self {
+        Self { error, answer: None }
     }
 }
 

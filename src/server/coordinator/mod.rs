@@ -81,7 +81,7 @@ pub use approvals::{
     APPROVALS_PAGE_MAX, ApprovalCursor, ApprovalView, ApprovalsPage, ApprovalsQuery, NoCursor,
 };
 pub use attempts::Attempts;
-pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral};
+pub(crate) use attempts::{Assignment, Choice, DeferReason, Deferral, Place, Places};
 pub use audit_trail::AuditTrail;
 pub use bulk::{BULK_PAGE_MAX, BulkDryRun, BulkRequest, BulkSelection};
 pub use cancel_reports::{CANCEL_REPORT_NODES, CancelReport, CanceledNodeRun, Fate};

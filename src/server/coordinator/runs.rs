@@ -126,7 +126,7 @@ impl Coordinator {
         // conflict it has to be read (again).
         let is_absent = &AtomicBool::new(true);
         let run = committer
-            .request(cause, &run_id, |cx| async move {
+            .request_beginning(cause, &run_id, |cx| async move {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
@@ -134,10 +134,11 @@ impl Coordinator {
                 };
                 if let Some(existing) = existing {
                     let repeated = self.start_repeated(caller, existing, &command.digest).await;
-                    return repeated.map(Decision::unchanged);
+                    return repeated.map(|run| Decision::unchanged((run, Vec::new())));
                 }
                 let claim = committer.queue.claim(&command.run_id, [command.facts.kind]);
-                Ok(engine::run_start(command, cx.with_claim(claim)))
+                let started = engine::run_start(command, cx.with_claim(claim));
+                Ok(self.attempts.begin_new(started, cx).await)
             })
             .await?;
         Ok(run)

@@ -70,7 +70,7 @@ impl Dispatcher {
         let gate = target.gate();
         // The slot first: until then a new node is queued, and its wall time does
         // not run.
-        let mut slot = loop {
+        let slot = loop {
             let changes = attempts.pauses().changes();
             gate.suspend(attempts.pauses());
             if attempts.set_aside_if_paused(job, resolved.kind, false).await? {
@@ -98,6 +98,18 @@ impl Dispatcher {
         let binding = Ok(gate.binding(slot.member()).clone());
         let choice = Choice { resolved, binding, member: gate.name_of(slot.member()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
+        self.see_through(job, target, slot, assignment).await
+    }
+
+    /// Calls the executor of an attempt that has begun, and records what comes of it.
+    pub(super) async fn see_through(
+        &self,
+        job: &ClaimedJob,
+        target: Target<'_>,
+        mut slot: Slot,
+        assignment: Assignment,
+    ) -> Result<(), CoordinatorError> {
+        let attempts = &self.parts.attempts;
         // The commit may have taken long. Nothing was sent: the attempt is lost.
         self.may_begin()?;
         let attempt = assignment.attempt;

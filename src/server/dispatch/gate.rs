@@ -137,6 +137,11 @@ impl Gate {
         self.slots.acquire(run, wish).await
     }
 
+    /// Takes a slot of a member, if one is free now.
+    pub(super) fn slot_now(&self, run: &RunId, wish: Wish) -> Option<Slot> {
+        self.slots.acquire_now(run, wish)
+    }
+
     /// Records the outcome of the call for which a slot was taken.
     pub(super) fn answered<T>(&self, slot: &mut Slot, answer: &Result<T, CallError>) {
         let watch = &self.members[slot.member().0].watch;

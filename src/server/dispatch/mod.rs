@@ -16,6 +16,7 @@
 //!
 //! - `claim`: claims due wake-ups.
 //! - `execute`, `cancel`: the jobs; `outcome`: the result of a call.
+//! - `at_once`: nodes that begin in the commit that creates them.
 //! - `executors`, `target`: the executors, which are pools of members; `gate`:
 //!   which member a node may go to, or may be at; `slots`: the choice among them,
 //!   and how many calls may be under way.
@@ -29,6 +30,7 @@
 //! token, a connection, or the answer). No request of a caller waits here. Only
 //! calls to an executor wait for that executor.
 
+mod at_once;
 mod cancel;
 mod claim;
 mod execute;
@@ -56,7 +58,10 @@ use tokio::sync::mpsc;
 pub use executors::{Executors, Member, Pool, PoolOptions};
 pub use gate::Names;
 
-use self::poison::{Failures, Item, is_damaged, is_poison};
+use self::{
+    at_once::BegunCall,
+    poison::{Failures, Item, is_damaged, is_poison},
+};
 use crate::{
     auth::AssignmentTokens,
     coordinator::{Attempts, ClaimedJob, CoordinatorError, WorkQueue},
@@ -152,6 +157,8 @@ impl Dispatcher {
             let (dispatcher, jobs) = (Arc::clone(&dispatcher), Arc::clone(&jobs));
             async move { dispatcher.work(&mut *jobs.lock().await).await }
         });
+        let places = Arc::downgrade(self);
+        self.parts.attempts.begin_at(places);
         let dispatcher = Arc::clone(self);
         tasks.supervise("claim", Arc::clone(clock), move || Arc::clone(&dispatcher).claim());
         let dispatcher = Arc::clone(self);
@@ -176,14 +183,15 @@ impl Dispatcher {
             };
             let Some(job) = job else { return };
             let dispatcher = Arc::clone(&self);
-            self.parts.tasks.spawn("job", async move { dispatcher.run_job(job).await });
+            self.parts.tasks.spawn("job", async move { dispatcher.run_job(job, None).await });
         }
     }
 
-    async fn run_job(&self, job: ClaimedJob) {
+    /// `begun`: the call that it is about, of a node that has begun already.
+    async fn run_job(&self, job: ClaimedJob, begun: Option<BegunCall>) {
         let mut under_way = UnderWay { dispatcher: self, job: Some(job) };
         let Some(job) = &under_way.job else { return };
-        let done = match AssertUnwindSafe(self.traced_job(job)).catch_unwind().await {
+        let done = match AssertUnwindSafe(self.traced_job(job, begun)).catch_unwind().await {
             Ok(Ok(())) => {
                 self.failures.forget(&job.into());
                 true
@@ -197,9 +205,15 @@ impl Dispatcher {
     }
 
     /// Does a job as a part of its run's trace.
-    async fn traced_job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+    async fn traced_job(&self, job: &ClaimedJob, begun: Option<BegunCall>) -> Result<(), CoordinatorError> {
         let current = self.parts.attempts.current_of(job).await;
-        current::scope(current, self.job(job)).await
+        current::scope(current, async {
+            match begun {
+                Some(begun) => self.call_begun(job, begun).await,
+                None => self.job(job).await,
+            }
+        })
+        .await
     }
 
     async fn job(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {

@@ -142,6 +142,21 @@ impl Slots {
         Arc::new(Self { clock, state: Mutex::new(state) })
     }
 
+    /// Takes a slot for a job of this run, if one is free now.
+    pub(super) fn acquire_now(self: &Arc<Self>, run: &RunId, wish: Wish) -> Option<Slot> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if !state.queue.is_empty() {
+            return None;
+        }
+        let grant = match state.members.judge(run, wish, now)? {
+            Verdict::Grant(member) => state.members.grant(member, run, now),
+            Verdict::Refuse { .. } | Verdict::Suspended => return None,
+        };
+        drop(state);
+        Some(self.granted(run, grant))
+    }
+
     /// Waits for a slot for a job of this run.
     pub(super) async fn acquire(self: &Arc<Self>, run: &RunId, wish: Wish) -> Result<Slot, Refusal> {
         let turn = match self.take_or_wait(run, wish) {
@@ -156,11 +171,13 @@ impl Slots {
             }
         };
         match turn {
-            Turn::Granted(grant) => {
-                Ok(Slot { slots: Arc::clone(self), run: run.clone(), grant, reported: false })
-            }
+            Turn::Granted(grant) => Ok(self.granted(run, grant)),
             Turn::Refused(refusal) => Err(refusal),
         }
+    }
+
+    fn granted(self: &Arc<Self>, run: &RunId, grant: Grant) -> Slot {
+        Slot { slots: Arc::clone(self), run: run.clone(), grant, reported: false }
     }
 
     /// Keeps calls from those members for which this is true. Those who wait for them

@@ -87,6 +87,24 @@ impl ChangeSet {
         Self { outbox, ..self }
     }
 
+    /// The same with what was decided on its own records: both are one commit.
+    #[must_use]
+    pub fn followed_by(mut self, later: Self) -> Self {
+        for node in later.nodes {
+            match self.nodes.iter_mut().find(|known| known.id() == node.id()) {
+                Some(known) => *known = node,
+                None => self.nodes.push(node),
+            }
+        }
+        self.run = later.run.or(self.run);
+        self.held = later.held.or(self.held);
+        self.heads.extend(later.heads);
+        self.events.extend(later.events);
+        self.attempts.extend(later.attempts);
+        self.audit.extend(later.audit);
+        self.owing_all()
+    }
+
     /// The NodeRuns in it that are terminal.
     pub fn ended(&self) -> impl Iterator<Item = &NodeRunId> {
         let nodes = self.nodes.iter().filter(|node| node.is_terminal()).map(NodeRecord::id);

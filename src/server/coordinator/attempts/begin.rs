@@ -49,6 +49,13 @@ pub(crate) struct Resolved {
     facts: NodeTypeFacts,
 }
 
+impl Resolved {
+    /// Of a node whose record has its kind.
+    pub(super) fn known(kind: NodeKind) -> Self {
+        Self { kind: Some(kind), facts: NodeTypeFacts::default() }
+    }
+}
+
 /// Why an executor does not take a node for now, and until when.
 pub(crate) struct Deferral {
     pub(crate) executor: &'static str,
@@ -77,7 +84,7 @@ impl Attempts {
     /// dispatch, or the registry is unavailable and the dispatch is postponed.
     pub(crate) async fn kind_resolve(&self, job: &ClaimedJob) -> Result<Option<Resolved>, CoordinatorError> {
         if let Some(kind) = job.kind {
-            return Ok(Some(Resolved { kind: Some(kind), facts: NodeTypeFacts::default() }));
+            return Ok(Some(Resolved::known(kind)));
         }
         let node = self.committer.node_fetch_bare(&job.node).await?;
         match readiness(&node, self.committer.clock.now()) {
@@ -169,7 +176,7 @@ impl Attempts {
         Ok(self.admission.inputs_judge(&node.node_type_ref, &inputs).await.error())
     }
 
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         view: NodeView,
         choice: &Choice,

@@ -12,18 +12,23 @@
 //! ```
 //!
 //! - `begin`: from the wake-up to the executor.
+//! - `at_once`: the same for new nodes, in the commit that creates them.
 //! - `approval`: what happens to a node that waits for an approval.
 //! - here: what happens to an attempt that is under way, or over.
 
 mod approval;
+mod at_once;
 mod begin;
 mod trace;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use slog::{debug, error, info, warn};
 
-pub(crate) use self::begin::{Assignment, Choice, DeferReason, Deferral};
+pub(crate) use self::{
+    at_once::{Begun, Place, Places},
+    begin::{Assignment, Choice, DeferReason, Deferral},
+};
 use super::{
     admission::Admission, committer::Committer, error::CoordinatorError, offload::Outputs, pauses::Pauses,
     queue::ClaimedJob, schemas::OutputsJudged,
@@ -44,11 +49,13 @@ pub struct Attempts {
     committer: Arc<Committer>,
     admission: Arc<Admission>,
     outputs: Arc<Outputs>,
+    /// Where new nodes begin at once, from when on executors may be called.
+    places: OnceLock<Weak<dyn Places>>,
 }
 
 impl Attempts {
     pub(super) fn new(committer: Arc<Committer>, admission: Arc<Admission>, outputs: Arc<Outputs>) -> Self {
-        Self { committer, admission, outputs }
+        Self { committer, admission, outputs, places: OnceLock::new() }
     }
 
     /// For the sweep: what it does about the journal itself.
@@ -114,6 +121,12 @@ impl Attempts {
         Ok(())
     }
 
+    /// Whether an attempt is under way whose commit was reported as failed.
+    pub(crate) async fn has_begun(&self, job: &ClaimedJob, attempt: u32) -> Result<bool, CoordinatorError> {
+        let node = self.committer.node_find_bare(&job.node).await?;
+        Ok(node.is_some_and(|node| node.attempt == attempt && waits_for(&node, Job::Deadline)))
+    }
+
     /// Decides about a node at its executor whose wake-up is due: its deadline has
     /// passed, its executor may be silent, or its worker is gone. The record tells
     /// which. Does nothing if the record is about another attempt.
@@ -122,10 +135,12 @@ impl Attempts {
         let (log, run, node) = (&committer.log, &job.run, &job.node);
         let outcome = committer
             .command(run, |cx| async move {
-                let record = committer.node_fetch_bare(node).await?;
-                if record.attempt != attempt || !waits_for(&record, Job::Deadline) {
+                let found = committer.node_find_bare(node).await?;
+                let is_about_it =
+                    |record: &NodeRecord| record.attempt == attempt && waits_for(record, Job::Deadline);
+                let Some(record) = found.filter(is_about_it) else {
                     return Ok(Decision::unchanged(SilenceOutcome::Superseded));
-                }
+                };
                 let decision = match engine::due_reason(&record, cx.now) {
                     DueReason::Silence => return self.silence_check(record, cx).await,
                     DueReason::Deadline => {

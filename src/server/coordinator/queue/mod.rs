@@ -226,13 +226,22 @@ impl WorkQueue {
     /// Begins the job of a node's wake-up, which this worker has claimed, unless
     /// it is in hand.
     pub fn push(self: &Arc<Self>, node: &NodeHead, now: Timestamp) {
-        let Some(job) = node.job() else { return };
+        if let Some(job) = self.take(node, now) {
+            // Refused only when the dispatcher is gone: the next process claims it.
+            let _ = self.sender.send(job);
+        }
+    }
+
+    /// Takes the job of a node's wake-up in hand, for the caller to do. `None`: it is in
+    /// hand already, or there is none.
+    pub(super) fn take(self: &Arc<Self>, node: &NodeHead, now: Timestamp) -> Option<ClaimedJob> {
+        let job = node.job()?;
         let (id, run) = (node.node_run_id.clone(), node.run_id.clone());
         let (ended, withdrawn) = (CancellationToken::new(), CancellationToken::new());
         let started_at = Arc::<OnceLock<Timestamp>>::default();
         let mut in_hand = self.in_hand();
         if in_hand.has(&id, job) {
-            return;
+            return None;
         }
         let sent = in_hand.get(&id, Job::Dispatch).and_then(|held| held.started_at.get());
         let may_overtake = job == Job::CancelExecutor
@@ -250,8 +259,7 @@ impl WorkQueue {
         };
         in_hand.insert(id.clone(), job, held);
         drop(in_hand);
-        // Refused only when the dispatcher is gone: the next process claims it.
-        let _ = self.sender.send(ClaimedJob {
+        Some(ClaimedJob {
             queue: Arc::clone(self),
             run,
             node: id,
@@ -263,7 +271,7 @@ impl WorkQueue {
             withdrawn,
             started_at,
             may_overtake,
-        });
+        })
     }
 
     /// Announces wake-ups that are due and unclaimed.

@@ -128,3 +128,17 @@ fn cancel_may_overtake_only_a_call_that_was_just_sent() {
     assert!(!may_overtake(2, true, ON_THE_WIRE));
     assert!(!may_overtake(3, false, Duration::ZERO), "it was never sent");
 }
+
+#[test]
+fn job_taken_by_its_maker_is_in_hand_until_it_is_dropped() {
+    let (queue, mut jobs) = WorkQueue::new("worker".into(), 8);
+    let node = due("run", 0);
+    let job = queue.take(&node, NOW).expect("a job");
+    assert!(queue.has(&node.node_run_id, Job::Dispatch) && queue.take(&node, NOW).is_none());
+    queue.push(&node, NOW);
+    assert!(jobs.try_recv().is_err(), "it is not begun a second time");
+    queue.node_ended(&node.node_run_id);
+    assert!(job.ended().is_cancelled());
+    drop(job);
+    assert!(queue.is_empty());
+}

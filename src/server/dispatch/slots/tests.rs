@@ -349,3 +349,20 @@ async fn paused_member_gets_nothing_and_refuses_those_that_need_it() {
     paused([false, false]);
     assert_eq!(granted(pool.wait("e", only(other)).now_or_never()).member(), MemberNumber(other));
 }
+
+#[tokio::test]
+async fn slot_is_taken_at_once_only_if_it_is_free_for_all() {
+    let pool = Pool::new(1, 2);
+    let now = |run: &str| pool.slots.acquire_now(&RunId::new(run), Wish::default());
+    let first = now("a").expect("a free slot");
+    let second = now("b").expect("another");
+    assert!(now("c").is_none(), "all are taken");
+    let mut waits = pool.wait("d", Wish::default());
+    assert!(poll!(&mut waits).is_pending());
+    drop(first);
+    assert!(now("c").is_none(), "who waited has it");
+    drop((second, granted(waits.now_or_never())));
+    assert_eq!(pool.left(), (2, 0));
+    pool.break_down(0);
+    assert!(now("e").is_none(), "the breaker is open");
+}
