@@ -14,11 +14,11 @@ use crate::{
     procfs,
     report::{Results, clients},
     settings::Settings,
-    world::World,
+    world::{Store, World},
 };
 
 /// The bare rate of the disk is measured for this time before each measurement.
-const LOOK_AT_DISK: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_AT_DISK: Duration = Duration::from_millis(500);
 
 pub(crate) struct Bed<'s> {
     pub(crate) settings: &'s Settings,
@@ -82,13 +82,33 @@ impl<'s> Bed<'s> {
         let before = subject.spent().await?;
         let load = at_work.work(self.settings.each).await;
         let load = load.with_context(|| format!("{workload}: {}", subject.label))?;
-        let mut figures = subject.spent().await?.figures(&before, &load);
-        figures.push(("fdatasync/s", fdatasyncs));
-        figures.push(("runs/fdatasync", load.per_second() / fdatasyncs));
-        results.add(workload, &subject.label, clients(count), &figures);
+        let spent = subject.spent().await?;
+        self.report(workload, &subject.label, count, spent.figures(&before, &load), fdatasyncs, results);
         Ok(())
     }
+
+    /// Adds the figures of clients at work, beside what the disk could do just before.
+    pub(crate) fn report(
+        &self,
+        workload: &'static str,
+        label: &str,
+        count: usize,
+        mut figures: Vec<(&'static str, f64)>,
+        fdatasyncs: f64,
+        results: &mut Results,
+    ) {
+        // Where no one has any, they say nothing.
+        let others = !self.settings.peers.is_empty()
+            || self.settings.ours.iter().any(|ours| ours.store != Store::File);
+        figures.retain(|(name, _)| others || *name != CPU_OF_ALL);
+        let rate = figures.first().map_or(f64::NAN, |(_, rate)| *rate);
+        figures.extend([("fdatasync/s", fdatasyncs), ("runs/fdatasync", rate / fdatasyncs)]);
+        results.add(workload, label, clients(count), &figures);
+    }
 }
+
+/// That of stores, workers and databases as well.
+const CPU_OF_ALL: &str = "CPU ms/run, all";
 
 /// What a subject has spent so far.
 pub(crate) struct Spent {
@@ -131,7 +151,7 @@ impl Spent {
             ("CPU ms/run", load.each_ms(server)),
         ];
         let others = self.others.zip(before.others).map_or(Duration::ZERO, |(now, then)| now - then);
-        figures.push(("CPU ms/run with stores and workers", load.each_ms(server + others)));
+        figures.push((CPU_OF_ALL, load.each_ms(server + others)));
         if let (Some(now), Some(then)) = (&self.database, &before.database) {
             figures.push(("flushes/run", (now.flushes - then.flushes) / load.count()));
             figures.push(("log KiB/run", (now.log_kib - then.log_kib) / load.count()));

@@ -99,9 +99,7 @@ async fn answer(
         "/v1/atomic-node-runs:execute" => match member::<Child>(&body) {
             Ok(Child { node_run_id, .. }) => reply(
                 200,
-                format!(
-                    r#"{{"node_run_id":"{node_run_id}","state":"succeeded","outputs":{{"done":true}}}}"#
-                ),
+                format!(r#"{{"node_run_id":"{node_run_id}","state":"succeeded","outputs":{{"done":true}}}}"#),
             ),
             Err(error) => reply(400, format!("{error:#}")),
         },
@@ -166,13 +164,9 @@ impl Shared {
     }
 }
 
-/// The composite says that its own node and its first child are in the stream; it needs
-/// nothing but the ends of children.
-async fn in_a_row_followed(
-    begin: &Begin,
-    requests: &mut Connection,
-    events: &mut Connection,
-) -> Result<()> {
+/// One stream for all children: it is opened before there is any, and needs to be read for
+/// their ends only.
+async fn in_a_row_followed(begin: &Begin, requests: &mut Connection, events: &mut Connection) -> Result<()> {
     let path = format!("/v1/node-runs/{}/events?follow=1", begin.node_run_id);
     let mut events = events.open(&path).await?;
     for _ in 0..begin.inputs.children {

@@ -136,7 +136,8 @@ impl Settings {
             // Another binary on the same store, or the same binary on another store.
             let near = before.filter(|other| (other.store == ours.store) != (other.number == ours.number));
             pairs.extend(near.map(|other| [label.clone(), other.label()]));
-            pairs.extend(crate::bare::Kind::value_variants().iter().map(|bare| [label.clone(), bare.label()]));
+            pairs
+                .extend(crate::bare::Kind::value_variants().iter().map(|bare| [label.clone(), bare.label()]));
             pairs.extend(self.peers.iter().map(|peer| [label.clone(), peer.label().to_owned()]));
         }
         pairs

@@ -48,7 +48,8 @@ impl Ours {
             Store::Postgres => " on PostgreSQL",
             Store::Jarvis => " with the JARVIS stores",
         };
-        let replicas = if self.replicas > 1 { format!(", {} replicas", self.replicas) } else { String::new() };
+        let replicas =
+            if self.replicas > 1 { format!(", {} replicas", self.replicas) } else { String::new() };
         format!("ours{number}{store}{replicas}")
     }
 }
@@ -60,7 +61,7 @@ pub(crate) struct World {
     database: Option<Database>,
     stores: Option<Stack>,
     /// Of the journal.
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
 }
 
 impl World {
@@ -92,7 +93,7 @@ impl World {
         }
         let start = |_| Coordinator::start(&ours.binary, &journal, folder.path(), &all);
         let coordinators = (0..ours.replicas).map(start).collect::<Result<_>>()?;
-        Ok(Self { label: ours.label(), coordinators, database, stores, folder })
+        Ok(Self { label: ours.label(), coordinators, database, stores, _folder: folder })
     }
 
     /// The only coordinator, or the first of several.

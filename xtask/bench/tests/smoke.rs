@@ -35,5 +35,8 @@ fn a_second_of_one_node_is_measured_and_written() {
     }
     let table = fs::read_to_string(folder.path().join("table.md")).expect("a table");
     assert!(table.contains("| ours / a bare hyper server | 2 |"), "{table}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).split("written: ").next(), Some(&*format!("{table}\n")));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).split("written: ").next(),
+        Some(&*format!("{table}\n"))
+    );
 }

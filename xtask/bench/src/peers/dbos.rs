@@ -17,16 +17,15 @@ use xtask_support::{venv, workspace};
 
 use super::{Peer, Work};
 use crate::{
-    bed::{Bed, Subject},
+    bed::{Bed, LOOK_AT_DISK, Subject},
     child::Owned,
     database::Database,
     limits,
     load::{Call, Load},
-    report::{Results, clients},
+    report::Results,
 };
 
 const SCRIPT: &str = "xtask/bench/peers/dbos_worker.py";
-const LOOK_AT_DISK: Duration = Duration::from_millis(500);
 
 struct Worker {
     process: Owned,
@@ -72,10 +71,8 @@ pub(super) async fn measure(
         let Times { elapsed, times } = serde_json::from_str(&answer)?;
         let times = times.into_iter().map(Duration::from_secs_f64).collect();
         let load = Load::of(times, Duration::from_secs_f64(elapsed));
-        let mut figures = subject.spent().await?.figures(&before, &load);
-        figures.push(("fdatasync/s", fdatasyncs));
-        figures.push(("runs/fdatasync", load.per_second() / fdatasyncs));
-        results.add(workload, &subject.label, clients(*count), &figures);
+        let figures = subject.spent().await?.figures(&before, &load);
+        bed.report(workload, &subject.label, *count, figures, fdatasyncs, results);
     }
     Ok(())
 }

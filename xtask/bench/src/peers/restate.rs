@@ -170,7 +170,13 @@ fn server() -> Result<PathBuf> {
         }
         let mut npm = Command::new(&node.program);
         // A package among them reports installations when its script is run.
-        npm.arg(&node.npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+        npm.arg(&node.npm).args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--no-update-notifier",
+        ]);
         silently(npm.current_dir(&folder)).context("install Restate")
     };
     ensure_made(&folder, &read("package-lock.json")?, || program.exists(), make)?;
@@ -181,7 +187,8 @@ fn server() -> Result<PathBuf> {
 fn worker() -> Result<PathBuf> {
     let folder = workspace::root().join(WORKER_FOLDER);
     eprintln!("building {WORKER_FOLDER} (minutes, once)");
-    let mut build = workspace::cargo(["build", "--quiet", "--release", "--locked", "--manifest-path", WORKER]);
+    let mut build =
+        workspace::cargo(["build", "--quiet", "--release", "--locked", "--manifest-path", WORKER]);
     silently(build.arg("--target-dir").arg(&folder)).context("build the worker of Restate")?;
     Ok(folder.join("release/restate-worker"))
 }

@@ -107,7 +107,7 @@ impl Results {
                 None => row.figures.push(Figure { name, values: vec![*value] }),
             }
         }
-        let size = size.map_or(String::new(), |size| format!(", {} {}", size.number, size.of));
+        let size = size.map_or(String::new(), |size| format!(", {}: {}", size.of, size.number));
         eprintln!("{workload}: {subject}{size}: {}", said.join(", "));
     }
 

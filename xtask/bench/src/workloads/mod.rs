@@ -65,19 +65,27 @@ impl Workload {
 /// What the rows of this name are, in a sentence.
 pub(crate) fn about(rows: &str) -> &'static str {
     match rows {
-        LIMITS => "Appends of 4 KiB with `fdatasync`, and transactions of a small row with `synchronous=FULL`.",
+        LIMITS => {
+            "Appends of 4 KiB with `fdatasync`, and transactions of a small row with `synchronous=FULL`."
+        }
         runs::ONE_NODE => {
             "From the start of a run of one node to `succeeded`; its client follows its events. The executor answers at once."
         }
         runs::TEN_IN_A_ROW => {
             "A composite creates ten nodes, each when the one before has ended, and completes. It follows the events below its node."
         }
-        trees::FAN_OUT => "A composite creates all nodes in one request and completes when all have ended. One client.",
-        trees::CREATE_CHILD => "One request creates one more node in a run of that size; nothing is dispatched. One client.",
+        trees::FAN_OUT => {
+            "A composite creates all nodes in one request and completes when all have ended. One client."
+        }
+        trees::CREATE_CHILD => {
+            "One request creates one more node in a run of that size; nothing is dispatched. One client."
+        }
         reads::RUN => "`GET /v1/runs/{run_id}`.",
         reads::NODE_RUN => "`GET /v1/node-runs/{node_run_id}`.",
         reads::LIST => "`GET /x/runs?limit=100` of the operator API, among 500 runs.",
-        stored::STORED => "Requests to the operator API, best of five, with that many stored runs of 100 owners.",
+        stored::STORED => {
+            "Requests to the operator API, best of five, with that many stored runs of 100 owners."
+        }
         streams::STREAM => "The events of a run that has ended, read by one client.",
         streams::FOLLOWERS => {
             "Evaluations of a node, one after the other: from when one is sent (and from its answer) to its line at the last follower."

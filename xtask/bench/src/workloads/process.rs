@@ -68,7 +68,8 @@ pub(super) async fn memory(bed: &Bed<'_>, _: usize, results: &mut Results) -> Re
         let addresses: Vec<_> = world.coordinators.iter().map(|coordinator| coordinator.address).collect();
         let (mut runs, mut peak) = (0, idle);
         while runs < wanted {
-            let load = Clients::connect(&addresses, CLIENTS, &call).await?.work(Duration::from_secs(1)).await?;
+            let load =
+                Clients::connect(&addresses, CLIENTS, &call).await?.work(Duration::from_secs(1)).await?;
             runs += load.times.len();
             peak = peak.max(resident());
         }

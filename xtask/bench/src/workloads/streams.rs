@@ -48,6 +48,7 @@ pub(super) async fn stream(bed: &Bed<'_>, round: usize, results: &mut Results) -
             bytes += line.len();
         }
         let elapsed = began.elapsed().as_secs_f64();
+        ensure!(events >= wanted as f64 * 0.99, "{events} of {wanted} events");
         let cpu = (world.coordinator().cpu() - cpu).as_secs_f64();
         let figures = [
             ("events/s", events / elapsed),
@@ -57,8 +58,7 @@ pub(super) async fn stream(bed: &Bed<'_>, round: usize, results: &mut Results) -
             ("resident MiB before", resident),
             ("resident MiB after", world.coordinator().resident_mib()),
         ];
-        let number = wanted;
-        results.add(STREAM, &world.label, Some(Size { of: "events", number }), &figures);
+        results.add(STREAM, &world.label, Some(Size { of: "events", number: wanted }), &figures);
     }
     Ok(())
 }

@@ -117,7 +117,8 @@ impl Tree {
     }
 
     pub(super) async fn grow(&self, connection: &mut Connection, count: usize) -> Result<()> {
-        let spec = json!({"node_type_ref": {"node_type_id": "atomic.fast", "version": "1"}, "inputs": {"n": 1}});
+        let spec =
+            json!({"node_type_ref": {"node_type_id": "atomic.fast", "version": "1"}, "inputs": {"n": 1}});
         let request = json!({
             "run_id": self.run, "parent_node_run_id": self.root, "node_runs": vec![spec; count],
         });
