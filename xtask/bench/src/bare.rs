@@ -29,29 +29,12 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::{
     arp::{Await, start_request},
-    bed::Subject,
     child::Owned,
     http::Connection,
     load::Call,
+    plan,
+    subject::Subject,
 };
-
-/// Which library it is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// hyper alone
-    Hyper,
-    /// dropshot, as the coordinator uses it
-    Dropshot,
-}
-
-impl Kind {
-    pub(crate) fn label(self) -> String {
-        match self {
-            Self::Hyper => "a bare hyper server".into(),
-            Self::Dropshot => "a bare dropshot server".into(),
-        }
-    }
-}
 
 /// What the bench starts itself as.
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -61,15 +44,15 @@ pub enum Hidden {
     BareServer { kind: BareKind, executor: SocketAddr },
 }
 
-/// [`Kind`], as a word of the command line.
+/// Which one, as a word of the command line.
 #[derive(Clone, Copy, Debug)]
-pub struct BareKind(Kind);
+pub struct BareKind(plan::BareKind);
 
 impl std::str::FromStr for BareKind {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        Kind::from_str(word, false).map(Self)
+        plan::BareKind::from_str(word, false).map(Self)
     }
 }
 
@@ -80,8 +63,8 @@ impl Hidden {
         let runs = Arc::new(Runs::new(executor));
         tokio::runtime::Runtime::new()?.block_on(async {
             match kind {
-                Kind::Hyper => plain::serve(runs).await,
-                Kind::Dropshot => with_dropshot::serve(runs).await,
+                plan::BareKind::Hyper => plain::serve(runs).await,
+                plan::BareKind::Dropshot => with_dropshot::serve(runs).await,
             }
         })
     }
@@ -89,13 +72,13 @@ impl Hidden {
 
 /// A bare server that runs. It is killed when dropped.
 pub(crate) struct Bare {
-    kind: Kind,
+    kind: plan::BareKind,
     process: Owned,
     address: SocketAddr,
 }
 
 impl Bare {
-    pub(crate) fn start(kind: Kind, executor: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(kind: plan::BareKind, executor: SocketAddr) -> Result<Self> {
         let name = kind.to_possible_value().context("a word for it")?;
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -112,7 +95,7 @@ impl Bare {
     pub(crate) fn subject(&self) -> Subject<'static> {
         let request = start_request("atomic.fast", "1", &json!({"n": 1, "children": 0}));
         Subject {
-            label: self.kind.label(),
+            label: self.kind.label().into(),
             servers: vec![self.address],
             call: Call::Run { request: Arc::from(request), how: Await::Follow },
             processes: vec![self.process.id()],

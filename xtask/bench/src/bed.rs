@@ -1,20 +1,20 @@
 //! What all measurements of a run share.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{
     coordinator::Var,
-    database::{self, Database},
     executor::{Executors, Learn},
     limits,
-    load::{Call, Clients, Load},
-    procfs,
+    load::Clients,
+    plan::{Ours, Store},
     report::{Results, clients},
     settings::Settings,
-    world::{Store, World},
+    subject::{self, Subject},
+    world::World,
 };
 
 /// The bare rate of the disk is measured for this time before each measurement.
@@ -25,18 +25,6 @@ pub(crate) struct Bed<'s> {
     pub(crate) executors: Executors,
     /// On the same disk as the results; removed at the end.
     folder: TempDir,
-}
-
-/// Something that is measured under load.
-pub(crate) struct Subject<'s> {
-    pub(crate) label: String,
-    pub(crate) servers: Vec<SocketAddr>,
-    pub(crate) call: Call,
-    /// The processes of the server itself.
-    pub(crate) processes: Vec<u32>,
-    /// Those of its stores and workers; but not those of a database.
-    pub(crate) others: Vec<u32>,
-    pub(crate) database: Option<&'s Database>,
 }
 
 impl<'s> Bed<'s> {
@@ -55,12 +43,17 @@ impl<'s> Bed<'s> {
         self.folder.path().to_owned()
     }
 
+    /// A world around one of ours, with these variables.
+    pub(crate) async fn world(&self, ours: &Ours, vars: &[Var]) -> Result<World> {
+        World::start(ours, &self.executors.url(), self.folder()?, vars).await
+    }
+
     /// A world for each of ours, with these variables. In every other round in the other
     /// order.
     pub(crate) async fn worlds(&self, round: usize, vars: &[Var]) -> Result<Vec<World>> {
         let mut worlds = Vec::new();
         for ours in &self.settings.ours {
-            worlds.push(World::start(self, ours, vars).await?);
+            worlds.push(self.world(ours, vars).await?);
         }
         if round % 2 == 1 {
             worlds.reverse();
@@ -100,62 +93,9 @@ impl<'s> Bed<'s> {
         // Where no one has any, they say nothing.
         let others = !self.settings.peers.is_empty()
             || self.settings.ours.iter().any(|ours| ours.store != Store::File);
-        figures.retain(|(name, _)| others || *name != CPU_OF_ALL);
+        figures.retain(|(name, _)| others || *name != subject::CPU_OF_ALL);
         let rate = figures.first().map_or(f64::NAN, |(_, rate)| *rate);
         figures.extend([("fdatasync/s", fdatasyncs), ("runs/fdatasync", rate / fdatasyncs)]);
         results.add(workload, label, clients(count), &figures);
-    }
-}
-
-/// That of stores, workers and databases as well.
-const CPU_OF_ALL: &str = "CPU ms/run, all";
-
-/// What a subject has spent so far.
-pub(crate) struct Spent {
-    server: Duration,
-    /// The others', if it has any.
-    others: Option<Duration>,
-    database: Option<database::Spent>,
-}
-
-impl Subject<'_> {
-    pub(crate) async fn spent(&self) -> Result<Spent> {
-        let all = |processes: &[u32]| processes.iter().copied().map(procfs::cpu).sum::<Duration>();
-        let database = match self.database {
-            Some(database) => Some(database.spent().await?),
-            None => None,
-        };
-        let of_database = database.iter().map(|spent| spent.cpu).sum::<Duration>();
-        let has_others = !self.others.is_empty() || database.is_some();
-        Ok(Spent {
-            server: all(&self.processes),
-            others: has_others.then(|| all(&self.others) + of_database),
-            database,
-        })
-    }
-}
-
-impl Spent {
-    /// The processor time of the server alone.
-    pub(crate) fn server_since(&self, before: &Self) -> Duration {
-        self.server - before.server
-    }
-
-    /// What a run has cost since then.
-    pub(crate) fn figures(&self, before: &Self, load: &Load) -> Vec<(&'static str, f64)> {
-        let server = self.server_since(before);
-        let mut figures = vec![
-            ("runs/s", load.per_second()),
-            ("p50 ms", load.p50_ms()),
-            ("p99 ms", load.p99_ms()),
-            ("CPU ms/run", load.each_ms(server)),
-        ];
-        let others = self.others.zip(before.others).map_or(Duration::ZERO, |(now, then)| now - then);
-        figures.push((CPU_OF_ALL, load.each_ms(server + others)));
-        if let (Some(now), Some(then)) = (&self.database, &before.database) {
-            figures.push(("flushes/run", (now.flushes - then.flushes) / load.count()));
-            figures.push(("log KiB/run", (now.log_kib - then.log_kib) / load.count()));
-        }
-        figures
     }
 }

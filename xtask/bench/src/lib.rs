@@ -23,7 +23,8 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `settings`, `bed`, `world` | what is measured; a coordinator with everything around it |
+//! | `plan`, `settings` | what may be measured, and what was asked for |
+//! | `bed`, `world`, `subject` | what is shared; a coordinator with everything around it; what is under load |
 //! | `coordinator`, `database`, `collector`, `child` | its processes |
 //! | `arp`, `http`, `load` | the clients |
 //! | `workloads` | one module for each kind of measurement |
@@ -45,10 +46,12 @@ mod http;
 mod limits;
 mod load;
 mod peers;
+mod plan;
 mod procfs;
 mod report;
 mod settings;
 mod stats;
+mod subject;
 mod workloads;
 mod world;
 
@@ -77,8 +80,8 @@ async fn measure(settings: &Settings, results: &mut Results) -> Result<()> {
     }
     for workload in &settings.workloads {
         for round in 0..settings.rounds {
-            limits::measure(&bed, results).await?;
-            workload.measure(&bed, round, results).await?;
+            limits::measure(bed.folder()?.path(), results).await?;
+            workloads::measure(*workload, &bed, round, results).await?;
             // What was measured is not lost if something later fails.
             results.write(&settings.out)?;
         }

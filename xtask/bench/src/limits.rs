@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -11,22 +11,20 @@ use anyhow::Result;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
-use crate::{bed::Bed, report::Results};
+use crate::{plan::rows, report::Results};
 
-/// The name of its rows.
-pub(crate) const LIMITS: &str = "limits";
+const EACH: Duration = Duration::from_secs(1);
 
 /// A block of the disk.
 const BLOCK: [u8; 4096] = [7; 4096];
 
-pub(crate) async fn measure(bed: &Bed<'_>, results: &mut Results) -> Result<()> {
-    let each = bed.settings.each.min(Duration::from_secs(1));
-    let fdatasyncs = fdatasyncs(bed.path(), each).await?;
-    let folder = bed.folder()?;
-    let path = folder.path().join("commits.db");
-    let commits = spawn_blocking(move || commits(path, each)).await??;
+/// `folder`: an empty one, on the disk of the journals.
+pub(crate) async fn measure(folder: &Path, results: &mut Results) -> Result<()> {
+    let fdatasyncs = fdatasyncs(folder.to_owned(), EACH).await?;
+    let path = folder.join("commits.db");
+    let commits = spawn_blocking(move || commits(path, EACH)).await??;
     let figures = [("fdatasync/s", fdatasyncs), ("SQLite commits/s", commits)];
-    results.add(LIMITS, "this machine, one writer", None, &figures);
+    results.add(rows::LIMITS, "this machine, one writer", None, &figures);
     Ok(())
 }
 

@@ -11,11 +11,9 @@ use clap::{ValueEnum, builder::ArgPredicate};
 use xtask_support::workspace;
 
 use crate::{
-    peers::Peer,
+    plan::{BareKind, Ours, Peer, Store, Workload},
     procfs::Machine,
     report::Setting,
-    workloads::Workload,
-    world::{Ours, Store},
 };
 
 #[derive(clap::Args, Debug, Default)]
@@ -136,8 +134,9 @@ impl Settings {
             // Another binary on the same store, or the same binary on another store.
             let near = before.filter(|other| (other.store == ours.store) != (other.number == ours.number));
             pairs.extend(near.map(|other| [label.clone(), other.label()]));
-            pairs
-                .extend(crate::bare::Kind::value_variants().iter().map(|bare| [label.clone(), bare.label()]));
+            pairs.extend(
+                BareKind::value_variants().iter().map(|bare| [label.clone(), bare.label().to_owned()]),
+            );
             pairs.extend(self.peers.iter().map(|peer| [label.clone(), peer.label().to_owned()]));
         }
         pairs

@@ -11,48 +11,13 @@ use xtask_support::{venv, workspace};
 
 use crate::{
     arp::{Await, start_request},
-    bed::{Bed, Subject},
     collector,
     coordinator::{Coordinator, Var},
     database::Database,
     load::Call,
+    plan::{Ours, Store},
+    subject::Subject,
 };
-
-/// Where the journal is, and what stands behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Store {
-    /// SQLite in a file
-    File,
-    /// A private PostgreSQL
-    Postgres,
-    /// SQLite, with the Run Store, Event Stream and Artifact Store of the JARVIS stack behind it
-    Jarvis,
-}
-
-/// A coordinator of ours that is to be measured.
-#[derive(Clone, Debug)]
-pub(crate) struct Ours {
-    pub(crate) binary: PathBuf,
-    /// Which of several binaries it is.
-    pub(crate) number: Option<usize>,
-    pub(crate) store: Store,
-    pub(crate) replicas: usize,
-    pub(crate) traces: bool,
-}
-
-impl Ours {
-    pub(crate) fn label(&self) -> String {
-        let number = self.number.map_or(String::new(), |number| format!(" {number}"));
-        let store = match self.store {
-            Store::File => "",
-            Store::Postgres => " on PostgreSQL",
-            Store::Jarvis => " with the JARVIS stores",
-        };
-        let replicas =
-            if self.replicas > 1 { format!(", {} replicas", self.replicas) } else { String::new() };
-        format!("ours{number}{store}{replicas}")
-    }
-}
 
 /// The fields are dropped in this order: first the coordinators.
 pub(crate) struct World {
@@ -65,12 +30,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(bed: &Bed<'_>, ours: &Ours, vars: &[Var]) -> Result<Self> {
-        let folder = bed.folder()?;
+    /// `folder`: an empty one, for the journal.
+    pub(crate) async fn start(ours: &Ours, executors: &str, folder: TempDir, vars: &[Var]) -> Result<Self> {
         let (mut database, mut stores) = (None, None);
         let mut all = vec![
-            ("JARVIS_ATOMIC_EXECUTOR_URL", bed.executors.url()),
-            ("JARVIS_COMPOSITE_EXECUTOR_URL", bed.executors.url()),
+            ("JARVIS_ATOMIC_EXECUTOR_URL", executors.to_owned()),
+            ("JARVIS_COMPOSITE_EXECUTOR_URL", executors.to_owned()),
         ];
         all.extend_from_slice(vars);
         let mut journal = folder.path().join("journal.db").display().to_string();

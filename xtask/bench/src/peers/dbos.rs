@@ -15,14 +15,16 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use xtask_support::{venv, workspace};
 
-use super::{Peer, Work};
+use super::Work;
 use crate::{
-    bed::{Bed, LOOK_AT_DISK, Subject},
+    bed::{Bed, LOOK_AT_DISK},
     child::Owned,
     database::Database,
     limits,
     load::{Call, Load},
+    plan::Peer,
     report::Results,
+    subject::Subject,
 };
 
 const SCRIPT: &str = "xtask/bench/peers/dbos_worker.py";

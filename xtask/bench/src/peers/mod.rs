@@ -15,17 +15,7 @@ mod restate;
 
 use anyhow::{Context, Result};
 
-use crate::{bed::Bed, report::Results};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Peer {
-    /// The coordinator of arp-jarvis 0.3.8, from PyPI
-    Python,
-    /// Restate, from npm, with a worker in Rust
-    Restate,
-    /// DBOS, from PyPI, on a private PostgreSQL
-    Dbos,
-}
+use crate::{bed::Bed, plan::Peer, report::Results};
 
 /// What is done again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,30 +26,20 @@ pub(crate) enum Work {
     Ten,
 }
 
-impl Peer {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Python => "Python coordinator",
-            Self::Restate => "Restate",
-            Self::Dbos => "DBOS",
-        }
-    }
-
-    /// Starts it, measures it by all numbers of clients, and stops it.
-    pub(crate) async fn measure(
-        self,
-        bed: &Bed<'_>,
-        workload: &'static str,
-        work: Work,
-        results: &mut Results,
-    ) -> Result<()> {
-        let measured = match self {
-            Self::Python => python::measure(bed, workload, work, results).await,
-            Self::Restate => restate::measure(bed, workload, work, results).await,
-            Self::Dbos => dbos::measure(bed, workload, work, results).await,
-        };
-        measured.with_context(|| self.label())
-    }
+/// Starts a peer, measures it by all numbers of clients, and stops it.
+pub(crate) async fn measure(
+    peer: Peer,
+    bed: &Bed<'_>,
+    workload: &'static str,
+    work: Work,
+    results: &mut Results,
+) -> Result<()> {
+    let measured = match peer {
+        Peer::Python => python::measure(bed, workload, work, results).await,
+        Peer::Restate => restate::measure(bed, workload, work, results).await,
+        Peer::Dbos => dbos::measure(bed, workload, work, results).await,
+    };
+    measured.with_context(|| peer.label())
 }
 
 impl Work {

@@ -11,13 +11,15 @@ use jarvis_stack::{Blueprint, Coordinator, Part, Profile, Stack};
 use serde_json::json;
 use xtask_support::{venv, workspace};
 
-use super::{Peer, Work};
+use super::Work;
 use crate::{
     arp::{Await, start_request},
-    bed::{Bed, Subject},
+    bed::Bed,
     executor::{Executors, Learn},
     load::Call,
+    plan::Peer,
     report::Results,
+    subject::Subject,
 };
 
 /// Each look costs the coordinator and a store a request.

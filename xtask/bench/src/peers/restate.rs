@@ -21,13 +21,15 @@ use xtask_support::{
     venv, workspace,
 };
 
-use super::{Peer, Work};
+use super::Work;
 use crate::{
-    bed::{Bed, Subject},
+    bed::Bed,
     child::Owned,
     http::{Connection, PATIENCE},
     load::Call,
+    plan::Peer,
     report::Results,
+    subject::Subject,
 };
 
 const SOURCES: &str = "xtask/bench/peers/restate";

@@ -28,7 +28,7 @@ pub(crate) struct Setting {
     pub(crate) command: Vec<String>,
 }
 
-/// The size of a measurement: so many clients, so many nodes.
+/// The size of a measurement: a number of clients, of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Size {
     pub(crate) of: &'static str,

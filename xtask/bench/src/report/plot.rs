@@ -13,7 +13,7 @@ use plotters::{
 };
 use plotters::{coord::combinators::IntoLogRange, prelude::SVGBackend};
 
-use super::{Results, Row};
+use super::{Results, Row, table::number};
 use crate::stats::Spread;
 
 const SIZE: (u32, u32) = (720, 420);
@@ -78,7 +78,10 @@ fn draw_on(
         .x_label_area_size(36)
         .y_label_area_size(64)
         .build_cartesian_2d((left..right * 1.1).log_scale(), (low * 0.8..high * 1.25).log_scale())?;
-    chart.configure_mesh().x_desc(of).light_line_style(WHITE).draw()?;
+    let plain = |value: &f64| number(*value).trim_end_matches(".00").to_owned();
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(of).x_label_formatter(&plain).y_label_formatter(&plain);
+    mesh.light_line_style(WHITE).draw()?;
     for (index, (subject, line)) in lines.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
         chart
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn one_size_alone_is_not_drawn() {
+    fn plot_of_one_size_is_not_drawn() {
         let mut results = sample();
         results.rows.retain(|row| row.size.is_none_or(|size| size.number == 1));
         assert_eq!(plots(&results).expect("drawn"), []);

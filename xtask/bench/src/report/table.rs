@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{Results, Row};
-use crate::{stats::Spread, workloads};
+use crate::{plan, stats::Spread};
 
 pub(super) fn table(results: &Results) -> String {
     let setting = &results.setting;
@@ -25,7 +25,7 @@ pub(super) fn table(results: &Results) -> String {
         }
     );
     for workload in results.workloads() {
-        let about = workloads::about(workload);
+        let about = plan::about(workload);
         let rows = results.of(workload);
         let cells = rows.iter().map(|row| figures(row, &columns(&rows), value)).collect();
         section(&mut text, workload, about, &rows, cells);
@@ -37,6 +37,9 @@ pub(super) fn table(results: &Results) -> String {
     }
     text
 }
+
+/// The disk's own rate is not a subject's.
+const DISK: &str = "fdatasync/s";
 
 /// For each comparison, the figures of one subject divided by those of the other.
 fn ratios(text: &mut String, results: &Results) {
@@ -56,7 +59,7 @@ fn ratios(text: &mut String, results: &Results) {
                 figures: over
                     .figures
                     .iter()
-                    .filter(|figure| under.values(figure.name).is_some())
+                    .filter(|figure| figure.name != DISK && under.values(figure.name).is_some())
                     .cloned()
                     .collect(),
                 ..(*over).clone()

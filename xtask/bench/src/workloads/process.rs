@@ -14,12 +14,9 @@ use crate::{
     coordinator::Coordinator,
     http::Connection,
     load::{Call, Clients},
+    plan::{Store, rows},
     report::{Results, Size},
-    world::{Store, World},
 };
-
-pub(super) const COLD_START: &str = "cold-start";
-pub(super) const MEMORY: &str = "memory";
 
 const STARTS: usize = 5;
 const CLIENTS: usize = 16;
@@ -51,16 +48,16 @@ pub(super) async fn cold_start(bed: &Bed<'_>, round: usize, results: &mut Result
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let figures =
             [("ready ms", ms(ready)), ("first run ended ms", ms(over)), ("resident MiB when ready", idle)];
-        results.add(COLD_START, &ours.label(), None, &figures);
+        results.add(rows::COLD_START, &ours.label(), None, &figures);
     }
     Ok(())
 }
 
-pub(super) async fn memory(bed: &Bed<'_>, _: usize, results: &mut Results) -> Result<()> {
+pub(super) async fn memory(bed: &Bed<'_>, results: &mut Results) -> Result<()> {
     let seconds = usize::try_from(bed.settings.each.as_secs())?;
     let wanted = seconds.min(5) * RUNS_A_SECOND;
     for ours in &bed.settings.ours {
-        let world = World::start(bed, ours, &[]).await?;
+        let world = bed.world(ours, &[]).await?;
         let resident = || world.coordinator().resident_mib();
         let idle = resident();
         let request = Arc::from(start_request("atomic.fast", "1", &json!({"n": 1})));
@@ -74,7 +71,7 @@ pub(super) async fn memory(bed: &Bed<'_>, _: usize, results: &mut Results) -> Re
             peak = peak.max(resident());
         }
         let figures = [("idle MiB", idle), ("largest MiB", peak), ("afterwards MiB", resident())];
-        results.add(MEMORY, &world.label, Some(Size { of: "runs", number: wanted }), &figures);
+        results.add(rows::MEMORY, &world.label, Some(Size { of: "runs", number: wanted }), &figures);
     }
     Ok(())
 }

@@ -11,13 +11,10 @@ use crate::{
     coordinator,
     http::Connection,
     load::{Call, Clients},
+    plan::{Ours, rows},
     report::{Results, clients},
     world::World,
 };
-
-pub(super) const RUN: &str = "read-run";
-pub(super) const NODE_RUN: &str = "read-node-run";
-pub(super) const LIST: &str = "read-list";
 
 /// What is there to be listed.
 const STORED: usize = 500;
@@ -25,14 +22,14 @@ const STORED: usize = 500;
 pub(super) async fn measure(bed: &Bed<'_>, round: usize, results: &mut Results) -> Result<()> {
     for ours in &bed.settings.ours {
         // The port of the operator API belongs to one process.
-        let ours = crate::world::Ours { replicas: 1, ..ours.clone() };
-        let world = World::start(bed, &ours, &[coordinator::with_operator()?]).await?;
+        let ours = Ours { replicas: 1, ..ours.clone() };
+        let world = bed.world(&ours, &[coordinator::with_operator()?]).await?;
         let operator = world.coordinator().operator.context("an operator API")?;
         let [run, root] = fill(&world).await?;
         let paths = [
-            (RUN, world.address(), format!("/v1/runs/{run}")),
-            (NODE_RUN, world.address(), format!("/v1/node-runs/{root}")),
-            (LIST, operator, "/x/runs?limit=100".into()),
+            (rows::READ_RUN, world.address(), format!("/v1/runs/{run}")),
+            (rows::READ_NODE_RUN, world.address(), format!("/v1/node-runs/{root}")),
+            (rows::READ_LIST, operator, "/x/runs?limit=100".into()),
         ];
         // Rounds go through them in turns.
         for index in 0..paths.len() {

@@ -11,29 +11,27 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    bare::{Bare, Kind},
+    bare::Bare,
     bed::Bed,
-    peers::{Peer, Work},
+    peers::{self, Work},
+    plan::{BareKind, rows},
     report::Results,
 };
 
-pub(super) const ONE_NODE: &str = "one-node";
-pub(super) const TEN_IN_A_ROW: &str = "ten-in-a-row";
-
 pub(super) async fn one_node(bed: &Bed<'_>, round: usize, results: &mut Results) -> Result<()> {
-    ours(bed, round, ONE_NODE, ("atomic.fast", 0), results).await?;
-    for kind in Kind::value_variants() {
+    ours(bed, round, rows::ONE_NODE, ("atomic.fast", 0), results).await?;
+    for kind in BareKind::value_variants() {
         let bare = Bare::start(*kind, bed.executors.address)?;
         for count in &bed.settings.clients {
-            bed.measure(ONE_NODE, &bare.subject(), *count, results).await?;
+            bed.measure(rows::ONE_NODE, &bare.subject(), *count, results).await?;
         }
     }
-    peers(bed, ONE_NODE, Work::One, results).await
+    peers(bed, rows::ONE_NODE, Work::One, results).await
 }
 
 pub(super) async fn ten_in_a_row(bed: &Bed<'_>, round: usize, results: &mut Results) -> Result<()> {
-    ours(bed, round, TEN_IN_A_ROW, ("composite.row", 10), results).await?;
-    peers(bed, TEN_IN_A_ROW, Work::Ten, results).await
+    ours(bed, round, rows::TEN_IN_A_ROW, ("composite.row", 10), results).await?;
+    peers(bed, rows::TEN_IN_A_ROW, Work::Ten, results).await
 }
 
 async fn ours(
@@ -54,7 +52,7 @@ async fn ours(
 
 async fn peers(bed: &Bed<'_>, workload: &'static str, work: Work, results: &mut Results) -> Result<()> {
     for peer in &bed.settings.peers {
-        Peer::measure(*peer, bed, workload, work, results).await?;
+        peers::measure(*peer, bed, workload, work, results).await?;
     }
     Ok(())
 }

@@ -19,12 +19,10 @@ use crate::{
     bed::Bed,
     coordinator::{self, Coordinator},
     http::Connection,
+    plan::{Store, rows},
     report::{Results, Size},
     stats::percentile_ms,
-    world::Store,
 };
-
-pub(super) const STORED: &str = "stored";
 
 const SIZES: [u32; 2] = [1_000, 1_000_000];
 const TRIES: usize = 5;
@@ -55,7 +53,7 @@ pub(super) async fn measure(bed: &Bed<'_>, results: &mut Results) -> Result<()> 
                 figures.push((name, percentile_ms(&[best(&mut connection, question).await?], 100.0)));
             }
             let number = usize::try_from(size)?;
-            results.add(STORED, &ours.label(), Some(Size { of: "stored runs", number }), &figures);
+            results.add(rows::STORED, &ours.label(), Some(Size { of: "stored runs", number }), &figures);
         }
     }
     Ok(())

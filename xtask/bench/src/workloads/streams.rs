@@ -13,13 +13,11 @@ use crate::{
     bed::Bed,
     coordinator::Var,
     http::{Connection, Lines},
+    plan::rows,
     report::{Results, Size},
     stats::percentile_ms,
     world::World,
 };
-
-pub(super) const STREAM: &str = "stream";
-pub(super) const FOLLOWERS: &str = "followers";
 
 /// The events of the long list, for each second of a measurement: 100,000 by default. A node
 /// that is created and canceled has two.
@@ -58,7 +56,7 @@ pub(super) async fn stream(bed: &Bed<'_>, round: usize, results: &mut Results) -
             ("resident MiB before", resident),
             ("resident MiB after", world.coordinator().resident_mib()),
         ];
-        results.add(STREAM, &world.label, Some(Size { of: "events", number: wanted }), &figures);
+        results.add(rows::STREAM, &world.label, Some(Size { of: "events", number: wanted }), &figures);
     }
     Ok(())
 }
@@ -127,7 +125,7 @@ async fn follow(bed: &Bed<'_>, world: &World, results: &mut Results) -> Result<(
         ("CPU µs/line", cpu.iter().sum::<Duration>().as_secs_f64() * 1e6 / lines),
         ("resident KiB/follower", each_kib),
     ];
-    results.add(FOLLOWERS, &world.label, Some(Size { of: "followers", number: COUNT }), &figures);
+    results.add(rows::FOLLOWERS, &world.label, Some(Size { of: "followers", number: COUNT }), &figures);
     tree.fell(&mut connection).await?;
     following.join_all().await.into_iter().collect::<Result<()>>()
 }

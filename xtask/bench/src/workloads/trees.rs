@@ -11,12 +11,10 @@ use crate::{
     coordinator::Var,
     http::Connection,
     load::{Clients, Load},
+    plan::rows,
     report::{Results, nodes},
     world::World,
 };
-
-pub(super) const FAN_OUT: &str = "fan-out";
-pub(super) const CREATE_CHILD: &str = "create-child";
 
 const WIDTHS: [usize; 3] = [10, 100, 1_000];
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -44,7 +42,7 @@ pub(super) async fn fan_out(bed: &Bed<'_>, round: usize, results: &mut Results) 
                 ("p99 ms/run", load.p99_ms()),
                 ("CPU ms/node", cpu * 1e3 / created),
             ];
-            results.add(FAN_OUT, &world.label, nodes(width), &figures);
+            results.add(rows::FAN_OUT, &world.label, nodes(width), &figures);
         }
     }
     Ok(())
@@ -65,7 +63,7 @@ pub(super) async fn create_child(bed: &Bed<'_>, round: usize, results: &mut Resu
                 ("p50 of that among 10", p50 / first_p50),
                 ("CPU of that among 10", cpu / first_cpu),
             ];
-            results.add(CREATE_CHILD, &world.label, nodes(size), &figures);
+            results.add(rows::CREATE_CHILD, &world.label, nodes(size), &figures);
         }
     }
     Ok(())
