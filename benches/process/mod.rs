@@ -3,9 +3,6 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-pub(crate) mod database;
-pub(crate) mod executor;
-
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -20,19 +17,14 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts it with its journal in this folder.
+    /// Starts it with its journal in this folder. The variable `COORDINATOR` may name
+    /// another binary to compare with.
     pub(crate) fn start(folder: &Path, vars: &[(&str, &str)]) -> Self {
-        Self::on(&folder.join("journal.db").display().to_string(), folder, vars)
-    }
-
-    /// Starts it on a journal. The variable `COORDINATOR` may name another binary to
-    /// compare with.
-    pub(crate) fn on(journal: &str, folder: &Path, vars: &[(&str, &str)]) -> Self {
         let binary = std::env::var("COORDINATOR");
         let mut process =
             Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_jarvis-run-coordinator")))
                 .args(["--port", "0", "--journal"])
-                .arg(journal)
+                .arg(folder.join("journal.db"))
                 .current_dir(folder)
                 .env("ARP_AUTH_PROFILE", "dev-insecure")
                 .env("JARVIS_POLICY_PROFILE", "dev-allow")

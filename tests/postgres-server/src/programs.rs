@@ -30,6 +30,11 @@ impl Programs {
             None => newest(Path::new("/usr/lib/postgresql"))
                 .with_context(|| format!("no PostgreSQL in /usr/lib/postgresql, and {BIN} is not set"))?,
         };
+        Self::at(folder)
+    }
+
+    /// Those in this folder.
+    pub fn at(folder: PathBuf) -> Result<Self> {
         ensure!(folder.join("postgres").is_file(), "{}: no program postgres", folder.display());
         Ok(Self { folder, user: unprivileged()? })
     }

@@ -72,6 +72,17 @@ impl Stack {
         Arc::clone(process.log())
     }
 
+    /// The processes of all parts that run, but for those of some.
+    pub fn processes_but(&self, some: &[Part]) -> Vec<u32> {
+        let running = self.running();
+        running.iter().filter(|(part, _)| !some.contains(part)).map(|(_, process)| process.id()).collect()
+    }
+
+    /// The process of a part, for measurements.
+    pub fn process(&self, part: Part) -> Option<u32> {
+        self.running().get(&part).map(Process::id)
+    }
+
     pub fn url(&self, part: Part) -> String {
         self.blueprint.url(part)
     }

