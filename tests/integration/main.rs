@@ -9,7 +9,7 @@
 //! | the JARVIS stores | `stores`, `adoption`, `artifacts`, `offload` |
 //! | the journal | `journal`, `journal_faults`, `journal_commands`, `migrations`, `retention`, `parked`, `audit_trail` |
 //! | traces | `traces` |
-//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health` |
+//! | robustness | `hostile_services`, `overload`, `supervision`, `clock`, `process`, `logs_and_health`, `costs` |
 //! | transport, secrets | `transport`, `redaction` |
 //! | the program | `cli`, `client_commands`, `first_run`, `doctor`, `demo`, `example`, `container`, `deploy`, `helm` |
 
@@ -35,6 +35,7 @@ mod client_commands;
 mod clock;
 mod composite_silence;
 mod container;
+mod costs;
 mod demo;
 mod deploy;
 mod dispatch;

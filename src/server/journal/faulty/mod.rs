@@ -72,6 +72,8 @@ struct State {
     damaged: Option<NodeRunId>,
     /// The remaining panics by the name of a call.
     panics: BTreeMap<&'static str, u32>,
+    /// The calls so far, by their names.
+    calls: BTreeMap<String, u64>,
 }
 
 impl Faults {
@@ -115,6 +117,15 @@ impl Faults {
     /// The next `times` calls of this method panic.
     pub fn panic_in(&self, call: &'static str, times: u32) {
         self.with(|state| state.panics.insert(call, times));
+    }
+
+    /// The number of calls so far by the names of the methods.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.with(|state| state.calls.clone())
+    }
+
+    fn called(&self, call: &str) {
+        self.with(|state| *state.calls.entry(call.to_owned()).or_default() += 1);
     }
 
     fn panic_if_scripted(&self, call: &str) {
@@ -263,6 +274,7 @@ impl<J: Inspect> Interceptor for Faulty<J> {
         call: &str,
         work: impl Future<Output = Result<T, JournalError>> + Send,
     ) -> Result<T, JournalError> {
+        self.faults.called(call);
         self.faults.panic_if_scripted(call);
         self.faults.for_read().await?;
         work.await
@@ -273,12 +285,14 @@ impl<J: Inspect> Interceptor for Faulty<J> {
         call: &str,
         work: impl Fn() -> F + Send + Sync,
     ) -> Result<T, JournalError> {
+        self.faults.called(call);
         self.faults.panic_if_scripted(call);
         suffer(self.faults.for_write(), work).await
     }
 
     /// The only call that can be repeated: see [`Fault::Twice`].
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
+        self.faults.called("commit");
         let commit = || self.inner.commit(change.clone());
         match self.faults.for_commit() {
             Some(Fault::Twice) => {
@@ -293,6 +307,7 @@ impl<J: Inspect> Interceptor for Faulty<J> {
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
+        self.faults.called("run_fetch");
         self.faults.for_read().await?;
         let poisoned = self.faults.with(|state| state.poisoned.as_ref() == Some(run));
         assert!(!poisoned, "injected: this run is poison");
@@ -300,11 +315,13 @@ impl<J: Inspect> Interceptor for Faulty<J> {
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
+        self.faults.called("node_fetch");
         self.faults.for_record(node).await?;
         self.inner.node_fetch(node).await
     }
 
     async fn node_fetch_bare(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {
+        self.faults.called("node_fetch_bare");
         self.faults.for_record(node).await?;
         self.inner.node_fetch_bare(node).await
     }
