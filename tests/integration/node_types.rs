@@ -6,10 +6,16 @@ use std::sync::{
     atomic::{AtomicU16, Ordering},
 };
 
-use jarvis_run_coordinator::types::{NodeKind, NodeRun, NodeRunState, Run};
+use jarvis_run_coordinator::{
+    time::{Clock, SystemClock},
+    types::{NodeKind, NodeRun, NodeRunState, Run},
+};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FakeService, TestServer, UNREACHABLE, spec};
+use crate::{
+    stores::FastClock,
+    support::{Answer, FakeService, TestServer, UNREACHABLE, soon, spec},
+};
 
 /// A registry that answers with a chosen status. With 200 it knows every type, whose
 /// kind is its id.
@@ -49,6 +55,13 @@ impl Registry {
         all.extend(vars);
         TestServer::start_with(&all).await
     }
+
+    /// A server on whose clock time passes fast.
+    async fn fast_server(&self) -> TestServer {
+        let mut vars = TestServer::IDLE.to_vec();
+        vars.push(("JARVIS_NODE_REGISTRY_URL", self.service.url()));
+        TestServer::start_with_clock(FastClock(SystemClock.now()), &vars).await
+    }
 }
 
 const OPEN: (&str, &str) = ("JARVIS_RUN_COORDINATOR_REGISTRY_OUTAGE", "open");
@@ -83,13 +96,17 @@ async fn node_type_version_is_cached() {
 #[tokio::test]
 async fn latest_version_is_asked_again_and_kept_for_outages() {
     let registry = Registry::start();
-    let t = registry.server(&[]).await;
-    start(&t, "atomic", "").await.ok();
-    assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
-    assert_eq!(registry.request_count(), 2);
-    registry.answers(500);
-    assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic));
-    assert_eq!(registry.request_count(), 3);
+    let t = registry.fast_server().await;
+    for (requests, status) in [(1, 200), (2, 200), (3, 500)] {
+        registry.answers(status);
+        // An answer counts for a moment.
+        soon("another request", async {
+            while registry.request_count() < requests {
+                assert_eq!(kind(&t, "atomic", "").await, Some(NodeKind::Atomic), "{status}");
+            }
+        })
+        .await;
+    }
     t.stop().await;
 }
 
@@ -97,11 +114,36 @@ async fn latest_version_is_asked_again_and_kept_for_outages() {
 async fn unknown_node_type_may_be_published_later() {
     let registry = Registry::start();
     registry.answers(404);
-    let t = registry.server(&[]).await;
+    let t = registry.fast_server().await;
     assert_eq!(kind(&t, "composite", "1").await, None);
     assert_eq!(kind(&t, "atomic.echo", "1").await, Some(NodeKind::Atomic), "by its prefix");
     registry.answers(200);
-    assert_eq!(kind(&t, "composite", "1").await, Some(NodeKind::Composite));
+    soon("the published type", async {
+        while kind(&t, "composite", "1").await != Some(NodeKind::Composite) {}
+    })
+    .await;
+    t.stop().await;
+}
+
+#[tokio::test]
+async fn hundred_children_of_one_type_cost_one_request() {
+    let registry = Registry::start();
+    let t = registry.server(&[]).await;
+    let run = t.run_start("composite", json!({})).await;
+    for (status, version) in [(200, "1"), (200, ""), (404, "2")] {
+        registry.answers(status);
+        let before = registry.request_count();
+        let child = |number| {
+            let node_type = json!({"node_type_id": "atomic", "version": version});
+            let key = format!("{version} {number}");
+            json!({"node_type_ref": node_type, "inputs": {}, "idempotency_key": key})
+        };
+        let children: Vec<Value> = (0..100).map(child).collect();
+        let create = json!({"run_id": run.run_id, "parent_node_run_id": run.root_node_run_id,
+            "node_runs": children});
+        t.post("/v1/node-runs", &create).await.ok();
+        assert_eq!(registry.request_count(), before + 1, "{status} {version}");
+    }
     t.stop().await;
 }
 

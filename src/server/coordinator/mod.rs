@@ -52,7 +52,6 @@ mod error;
 mod explanations;
 mod holds;
 mod liveness;
-mod locks;
 mod nodes;
 mod offload;
 mod pauses;
@@ -100,7 +99,7 @@ pub use webhooks::{NewWebhook, WEBHOOKS_MAX};
 pub(crate) use work::{ExecutorView, LaneView, WorkView};
 
 use self::{
-    admission::Admission, committer::Committer, liveness::Liveness, locks::KeyedLocks, offload::Outputs,
+    admission::Admission, committer::Committer, liveness::Liveness, offload::Outputs,
     traced_policy::TracedPolicy,
 };
 pub use crate::events::{EventLines, StreamOptions};
@@ -116,6 +115,7 @@ use crate::{
     outbox::{ARTIFACT_STORE, Outbox},
     record::Operation,
     redact::Redactor,
+    resilience::KeyedLocks,
     services::{Stores, node_registry::NodeTypes, policy::Policy},
     time::{Clock, Timestamp},
     traces::Traces,

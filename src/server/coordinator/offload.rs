@@ -15,13 +15,11 @@ use std::{sync::Arc, time::Duration};
 
 use slog::{debug, warn};
 
-use super::{
-    committer::Committer,
-    locks::{Held, KeyedLocks},
-};
+use super::committer::Committer;
 use crate::{
     engine::{self, Attempt, AttemptResult},
     record::NodeHead,
+    resilience::{Held, KeyedLocks},
     services::{
         ArtifactStore,
         artifact_store::{OffloadSkipped, OutputOffload},

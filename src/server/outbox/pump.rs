@@ -2,13 +2,17 @@
 //! a task of it; what differs between them is a [`Destination`].
 //!
 //! ```text
-//!            read                    next_call              ended
-//!   outbox ────────▶ take_in ─▶ ready ─────────▶ call ──┬──▶ accepted ─▶ acks ─▶ out of the outbox
-//!                                 ▲ ▲                   │
-//!                                 │ └── later ◀─────────┤ refused: after a backoff
-//!                                 └──── held            └ (more than one attempt, in order)
-//!                                        until the other store has what it depends on
+//!            read                      next_call              ended
+//!   outbox ────────▶ gathered ─▶ ready ─────────▶ call ──┬──▶ accepted ─▶ acks ─▶ out of the outbox
+//!                                  ▲ ▲                   │
+//!                                  │ └── later ◀─────────┤ refused: after a backoff
+//!                                  └──── held            └ (more than one attempt, in order)
+//!                                         until the other store has what it depends on
 //! ```
+//!
+//! If no answer waits for the stores, a key stays gathered for a moment ([`GATHER`]):
+//! what changes meanwhile costs no call of its own. For the same reason the outbox is read,
+//! events are appended and entries are deleted in groups, some time apart.
 //!
 //! **Invariants.** A key is in one call at a time, so nothing overtakes. While the
 //! store accepts nothing, one call at a time finds out whether that is over.
@@ -21,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use slog::{Logger, warn};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +54,12 @@ const POLL_SHARED_EVERY: Duration = Duration::from_millis(100);
 /// Entries in hand from which on new ones are only looked for when it polls: each look
 /// leaves out all that is in hand.
 const MANY_IN_HAND: usize = 1000;
+
+/// How long changes of one object, and events of all runs, are gathered before they are
+/// sent, if no answer waits for them. Most short runs end meanwhile.
+pub(super) const GATHER: Duration = Duration::from_millis(50);
+/// The outbox is read this many times meanwhile.
+const READS_MEANWHILE: u32 = 4;
 
 /// How long a call that broke off may still take effect.
 pub(super) const DOUBT: Duration = Duration::from_secs(30);
@@ -87,6 +97,8 @@ pub(super) struct PumpParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) duties: Arc<Duties>,
     pub(super) stopping: CancellationToken,
+    /// [`GATHER`], or nothing.
+    pub(super) gather: Duration,
     pub(super) watch: ServiceWatch,
     pub(super) log: Logger,
 }
@@ -129,6 +141,8 @@ pub(super) trait Destination: Sized + Send + Sync {
 /// What a pump has in memory.
 pub(super) struct PumpState<D: Destination> {
     pub(super) entries: D::Entries,
+    /// Keys whose next call may start at that time, in the order of these times.
+    gathered: VecDeque<(Timestamp, D::Key)>,
     /// Keys whose next call may start now.
     pub(super) ready: VecDeque<D::Key>,
     /// Keys whose next call may start at that time.
@@ -138,6 +152,12 @@ pub(super) struct PumpState<D: Destination> {
     pub(super) acks: Acks,
     /// The highest entry that was read.
     read_to: OutboxId,
+    /// For how long keys are gathered: nothing for a pump that stops.
+    gather: Duration,
+    /// The next reading, and the next call of a store that takes many keys in one, are
+    /// not before these times.
+    read_from: Timestamp,
+    pub(super) call_from: Timestamp,
     /// What is read was in the outbox when this process took over the duty to send: the
     /// last call of its predecessor may take effect until then.
     pub(super) in_doubt_until: Option<Timestamp>,
@@ -146,22 +166,72 @@ pub(super) struct PumpState<D: Destination> {
 
 impl<D: Destination> PumpState<D> {
     fn new(parts: &PumpParts) -> Self {
-        let acks = Acks::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.log.clone());
+        let (journal, clock) = (Arc::clone(&parts.journal), Arc::clone(&parts.clock));
+        let acks = Acks::new(journal, clock, parts.gather, parts.log.clone());
+        let now = parts.clock.now();
         Self {
             entries: D::Entries::default(),
+            gathered: VecDeque::new(),
             ready: VecDeque::new(),
             later: BTreeSet::new(),
             held: Vec::new(),
             acks,
             read_to: OutboxId::default(),
-            in_doubt_until: parts.journal.is_shared().then(|| parts.clock.now() + DOUBT),
+            gather: parts.gather,
+            read_from: now,
+            call_from: now,
+            in_doubt_until: parts.journal.is_shared().then(|| now + DOUBT),
             calls: FuturesUnordered::new(),
         }
     }
 
-    /// Schedules another call for a key after `tries` failed ones.
-    pub(super) fn retry(&mut self, key: D::Key, tries: u32, run: &RunId, from: Timestamp, cap: Duration) {
-        self.later.insert((from + backoff(tries, BASE, cap, run.as_str()), key));
+    /// Schedules the next call for a key of which the first entry was read now. Returns
+    /// the time.
+    pub(super) fn gather(&mut self, key: D::Key, now: Timestamp) -> Timestamp {
+        let at = now + self.gather;
+        if self.gather.is_zero() {
+            self.ready.push_back(key);
+        } else {
+            self.gathered.push_back((at, key));
+        }
+        at
+    }
+
+    /// No call begins for a part of the time that keys are gathered: of a store that takes
+    /// all that are ready in one.
+    pub(super) fn pace(&mut self, now: Timestamp, part: u32) {
+        self.call_from = now + self.gather / part;
+    }
+
+    /// Schedules another call for a key after `tries` failed ones. Returns the time.
+    pub(super) fn retry(
+        &mut self,
+        key: D::Key,
+        tries: u32,
+        run: &RunId,
+        from: Timestamp,
+        cap: Duration,
+    ) -> Timestamp {
+        let at = from + backoff(tries, BASE, cap, run.as_str());
+        self.later.insert((at, key));
+        at
+    }
+
+    /// Nothing is gathered any more.
+    fn hurry(&mut self, now: Timestamp) {
+        self.gather = Duration::ZERO;
+        (self.read_from, self.call_from) = (now, now);
+        self.ready.extend(self.gathered.drain(..).map(|(_, key)| key));
+    }
+
+    /// Moves the keys whose time has come to those that are ready.
+    fn due(&mut self, now: Timestamp) {
+        while self.gathered.front().is_some_and(|(at, _)| *at <= now) {
+            self.ready.extend(self.gathered.pop_front().map(|(_, key)| key));
+        }
+        while self.later.first().is_some_and(|(at, _)| *at <= now) {
+            self.ready.extend(self.later.pop_first().map(|(_, key)| key));
+        }
     }
 }
 
@@ -196,32 +266,54 @@ async fn run<D: Destination>(destination: &D) {
     let mut poll_at = clock.now();
     loop {
         unread |= clock.now() >= poll_at;
-        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
-        if unread && !is_later && store.backlog.has_room() {
+        if unread && state.may_read(store, clock.now(), poll_at) {
+            // What was committed before the reading needs no other one.
+            let _notified = store.new_entries.notified().now_or_never();
             unread = read(destination, &mut state).await.is_unfinished(stopping);
             poll_at = clock.now() + poll_every;
         }
         start_calls(destination, &mut state).await;
-        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
-        let to_read = unread && !is_later && store.backlog.has_room();
+        let now = clock.now();
+        let to_read = unread && state.may_read(store, now, poll_at);
         let waiting = !state.ready.is_empty() || !state.held.is_empty();
         if stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
             return state.acks.finish().await;
         }
-        let pause = pause(parts, &state, (!unread || is_later).then_some(poll_at));
-        let PumpState { calls, acks, .. } = &mut state;
+        // If only room is missing, an entry that is settled makes some.
+        let read_at =
+            if unread { Some(state.read_at(poll_at)).filter(|&at| at > now) } else { Some(poll_at) };
+        let pause = pause(parts, &state, now, read_at);
+        let is_paced = state.call_from > now;
+        let PumpState { calls, acks, held, ready, .. } = &mut state;
         tokio::select! {
             // In this order, in which nothing keeps the others from their turn: the
             // deletions never end, and a notification is one.
             biased;
-            () = parts.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
+            () = parts.stopping.cancelled(), if !stopping => {
+                (unread, stopping) = (true, true);
+                state.hurry(clock.now());
+            }
             () = acks.work() => {}
-            () = store.unblocked.notified() => state.ready.extend(state.held.drain(..)),
-            () = store.new_entries.notified() => unread = true,
+            // Without them the notifications wait: each would wake the pump.
+            () = store.unblocked.notified(), if !held.is_empty() && !is_paced => {
+                ready.extend(held.drain(..));
+            }
+            () = store.new_entries.notified(), if !unread => unread = true,
             Some(outcome) = calls.next() => destination.ended(&mut state, outcome),
             () = std::future::ready(()), if to_read => {}
             () = pause => {}
         }
+    }
+}
+
+impl<D: Destination> PumpState<D> {
+    /// From when on the outbox may be read.
+    fn read_at(&self, poll_at: Timestamp) -> Timestamp {
+        if self.acks.in_hand_count() >= MANY_IN_HAND { poll_at } else { self.read_from }
+    }
+
+    fn may_read(&self, store: &StoreState, now: Timestamp, poll_at: Timestamp) -> bool {
+        now >= self.read_at(poll_at) && store.backlog.has_room()
     }
 }
 
@@ -259,7 +351,8 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
         Ok(entries) => {
             let (count, is_full) = (entries.len(), entries.len() >= PAGE as usize);
             let ids = entries.iter().map(|entry| (&entry.run_id, entry.id));
-            store.backlog.read(ids, (!is_full).then_some(began));
+            let now = clock.now();
+            store.backlog.read(ids, (!is_full).then_some(began), now);
             state.acks.read(entries.iter().map(|entry| entry.id));
             state.read_to = entries.last().map_or(state.read_to, |last| last.id.max(state.read_to));
             entries.into_iter().for_each(|entry| destination.take_in(state, entry));
@@ -267,6 +360,7 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
             if is_full {
                 return Read::More;
             }
+            state.read_from = now + state.gather / READS_MEANWHILE;
             // What follows was committed later, and nothing was sent of it.
             state.in_doubt_until = None;
             Read::All
@@ -286,10 +380,8 @@ async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) 
     if !duties.holds(Duty::Outbox, now) {
         return;
     }
-    while state.later.first().is_some_and(|(at, _)| *at <= now) {
-        state.ready.extend(state.later.pop_first().map(|(_, key)| key));
-    }
-    if store.backoff.paused_until(now).is_some() {
+    state.due(now);
+    if now < state.call_from || store.backoff.paused_until(now).is_some() {
         return;
     }
     let max = if store.backoff.is_failing() { 1 } else { D::CALLS_MAX };
@@ -299,16 +391,22 @@ async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) 
     }
 }
 
-/// Waits until a call may start, or the outbox is to be polled.
+/// Waits until a call may start, or until the outbox is to be read.
 fn pause<D: Destination>(
     parts: &PumpParts,
     state: &PumpState<D>,
-    poll_at: Option<Timestamp>,
+    now: Timestamp,
+    read_at: Option<Timestamp>,
 ) -> impl Future<Output = ()> + Send + use<D> {
-    let now = parts.clock.now();
-    let later = state.later.first().map(|(at, _)| *at);
-    let paused = parts.store.backoff.paused_until(now).filter(|_| !state.ready.is_empty());
-    let next = later.into_iter().chain(paused).chain(poll_at).min();
+    let waiting = !state.ready.is_empty() || !state.held.is_empty();
+    let times = [
+        state.gathered.front().map(|(at, _)| *at),
+        state.later.first().map(|(at, _)| *at),
+        Some(state.call_from).filter(|&at| waiting && at > now),
+        parts.store.backoff.paused_until(now).filter(|_| !state.ready.is_empty()),
+        read_at,
+    ];
+    let next = times.into_iter().flatten().min();
     let clock = Arc::clone(&parts.clock);
     async move {
         match next {

@@ -2,12 +2,12 @@
 //! configured, else from the prefix of the node type's id.
 //!
 //! ```text
-//!   cached? ──yes──▶ the facts
-//!      │ no
+//!   cached, or asked a moment ago? ──yes──▶ as then
+//!      │ no (of several that want the same type, one asks)
 //!      ▼
 //!   the registry answers
 //!      200            ──▶ cache, the facts
-//!      404            ──▶ by prefix (not cached: the type may be published any time)
+//!      404            ──▶ by prefix
 //!      401, 403, 407  ──▶ cached facts, else an error: the configuration is wrong, here or there
 //!      another 4xx    ──▶ an error: the registry refuses this type
 //!      no answer      ──▶ cached facts, else closed: an error (D-16)
@@ -19,11 +19,17 @@
 //! the constraints of a type because of a mistake.
 //!
 //! A version of a node type never changes, so its facts are cached. Without a
-//! version the registry answers for the highest one, which may change: such facts
-//! are used only while the registry does not answer.
+//! version the registry answers for the highest one, which may change, and a type that
+//! it does not have may be published any time: such answers, and that it refuses a type,
+//! count for a moment only (`answers`). Beyond that, facts without a version are used only
+//! while the registry does not answer.
 //!
 //! A guess may drop constraints that the type is published with. So nothing is
 //! guessed unless the configuration says so.
+
+mod answers;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -31,6 +37,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slog::{Logger, warn};
 
+use self::answers::{Answers, Asked};
 use crate::{
     clients::{
         CallError, Service, call_within,
@@ -39,7 +46,7 @@ use crate::{
     },
     config::RegistryOutage,
     engine::{NodeTypeFacts, RetryRule, Usage},
-    resilience::{CoolDown, ServiceWatch},
+    resilience::{CoolDown, KeyedLocks, ServiceWatch},
     services::schemas::{Found, Judge, TypeSchemas},
     time::Clock,
     types::{NodeKind, NodeTypeRef},
@@ -113,14 +120,20 @@ struct Registry {
     clock: Arc<dyn Clock>,
     log: Logger,
     state: Mutex<State>,
+    /// Who asks about a type.
+    turns: KeyedLocks<Key>,
 }
+
+/// The id and the version of a type; the version is empty if none is asked for.
+type Key = (String, String);
 
 #[derive(Default)]
 struct State {
-    /// By id and version; the version is empty if none was asked for.
-    cached: HashMap<(String, String), Arc<Known>>,
+    cached: HashMap<Key, Arc<Known>>,
     /// Size of the schemas in it.
     schema_bytes: usize,
+    /// What was answered a moment ago.
+    answers: Answers,
     cool_down: CoolDown,
 }
 
@@ -147,7 +160,15 @@ impl NodeTypes {
     }
 
     pub fn from_registry(options: RegistryOptions, clock: Arc<dyn Clock>, log: Logger) -> Self {
-        Self { registry: Some(Registry { options, clock, log, state: Mutex::default() }) }
+        Self {
+            registry: Some(Registry {
+                options,
+                clock,
+                log,
+                state: Mutex::default(),
+                turns: KeyedLocks::default(),
+            }),
+        }
     }
 
     /// Whether facts need no other service.
@@ -179,15 +200,15 @@ impl NodeTypes {
 impl Registry {
     async fn find(&self, node_type: &NodeTypeRef) -> Result<Answer, NoFacts> {
         let key = (node_type.node_type_id.clone(), node_type.version.clone());
-        let cached = self.state.lock().cached.get(&key).cloned();
+        let (cached, asked) = {
+            let state = self.state.lock();
+            (state.cached.get(&key).cloned(), state.answers.asked())
+        };
         if let Some(known) = cached.as_ref().filter(|_| !key.1.is_empty()) {
             return Ok(Answer::Known(Arc::clone(known)));
         }
-        let asked = if self.is_cooling_down() {
-            Err(NoFacts::Unavailable("no answer a moment ago".to_owned()))
-        } else {
-            self.ask(&key).await
-        };
+        let asked = self.ask_in_turn(&key, asked).await;
+        let cached = cached.or_else(|| self.state.lock().cached.get(&key).cloned());
         match (asked, cached, self.options.outage) {
             (Ok(Some(known)), ..) => Ok(Answer::Known(known)),
             // The registry has answered: it does not have the type.
@@ -206,9 +227,28 @@ impl Registry {
         }
     }
 
+    /// Asks the registry, unless it has answered a moment ago or while this waited for its
+    /// turn. `asked`: when the wait began.
+    async fn ask_in_turn(&self, key: &Key, asked: Asked) -> Result<Option<Arc<Known>>, NoFacts> {
+        let answered = || self.state.lock().answers.get(key, asked, self.clock.now());
+        if let Some(answer) = answered() {
+            return answer;
+        }
+        let _turn = self.turns.lock(key).await;
+        if let Some(answer) = answered() {
+            return answer;
+        }
+        if self.is_cooling_down() {
+            return Err(NoFacts::Unavailable("no answer a moment ago".to_owned()));
+        }
+        let answer = self.ask(key).await;
+        self.state.lock().answers.put(key.clone(), answer.clone(), self.clock.now());
+        answer
+    }
+
     /// Asks the registry, and caches its answer. `None` if it does not have the
     /// type.
-    async fn ask(&self, key: &(String, String)) -> Result<Option<Arc<Known>>, NoFacts> {
+    async fn ask(&self, key: &Key) -> Result<Option<Arc<Known>>, NoFacts> {
         let RegistryOptions { registry, timeout, outage: _, watch, judge: _ } = &self.options;
         let (id, version) = key;
         let call = registry.node_type(id, (!version.is_empty()).then_some(&**version));
@@ -299,45 +339,4 @@ fn by_prefix(node_type: &NodeTypeRef) -> NodeTypeFacts {
         None
     };
     NodeTypeFacts { kind, ..NodeTypeFacts::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::types::SideEffectClass;
-
-    #[test]
-    fn prefix_gives_the_kind_in_any_case() {
-        for (id, kind) in [
-            ("atomic.echo", Some(NodeKind::Atomic)),
-            ("Composite.Plan", Some(NodeKind::Composite)),
-            ("jarvis.core.echo", None),
-            ("atomic", None),
-        ] {
-            let node_type =
-                serde_json::from_value(json!({"node_type_id": id, "version": "1"})).expect("a reference");
-            assert_eq!(by_prefix(&node_type).kind, kind, "{id}");
-        }
-    }
-
-    #[test]
-    fn registry_answer_gives_kind_and_side_effect() {
-        let facts = from_registry(
-            serde_json::from_value(json!({
-                "node_type_id": "t", "version": "1", "kind": "atomic", "unknown member": 1, "description": null,
-                "constraints": {"structural": {"max_depth": 2}},
-                "extensions": {"jarvis.side_effect": "write", "jarvis.idempotent": true,
-                    "jarvis.estimated_usage": {"external_calls": 3, "cost": "no number"},
-                    "jarvis.retry": {"max_attempts": 2}}
-            }))
-            .expect("a tolerant reader"),
-        );
-        assert_eq!((facts.kind, facts.side_effect), (Some(NodeKind::Atomic), Some(SideEffectClass::Write)));
-        assert!(facts.idempotent && facts.constraints.is_some());
-        assert_eq!(facts.retry, Some(RetryRule { max_attempts: 2, codes: None }));
-        let calls = facts.estimated_usage.map(|usage| (usage.external_calls, usage.cost_millionths));
-        assert_eq!(calls, Some((Some(3), None)));
-    }
 }

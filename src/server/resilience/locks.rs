@@ -6,12 +6,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Locks by key, granted in the order of the calls.
-pub(super) struct KeyedLocks<K> {
+pub struct KeyedLocks<K> {
     held: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
 /// A lock that is held or waited for, until dropped.
-pub(super) struct Held<'l, K: Hash + Eq> {
+pub struct Held<'l, K: Hash + Eq> {
     locks: &'l KeyedLocks<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
@@ -25,7 +25,7 @@ impl<K> Default for KeyedLocks<K> {
 
 impl<K: Hash + Eq + Clone> KeyedLocks<K> {
     /// Waits for the lock of this key.
-    pub(super) async fn lock(&self, key: &K) -> Held<'_, K> {
+    pub async fn lock(&self, key: &K) -> Held<'_, K> {
         // Made before waiting, so that a cancelled waiter removes its entry. (The
         // mutex that it waits for is dropped before this.)
         let mut turn = Held { locks: self, key: key.clone(), guard: None };
