@@ -226,7 +226,7 @@ mod tests {
         let backlog = Backlog::default();
         let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
         assert_eq!(backlog.oldest(), None);
-        for (second, run) in [(1, &poison), (2, &a), (3, &b), (4, &a)] {
+        for (second, run) in [(1_i64, &poison), (2, &a), (3, &b), (4, &a)] {
             let id = OutboxId(second.unsigned_abs());
             backlog.read([(run, id)].into_iter(), None, at(second));
         }

@@ -125,6 +125,9 @@ impl Destination for Events {
     }
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
+        if state.ready.is_empty() {
+            return None;
+        }
         let Some(batch) = self.gather(state).await else {
             // All of them are held: they are not looked at with each object that is settled.
             state.pace(self.parts.clock.now(), LOOKS_MEANWHILE);

@@ -46,7 +46,6 @@ fn registry_answer_gives_kind_and_side_effect() {
 }
 
 /// A registry that gives the next of these answers, when it is let go.
-#[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Result<Option<NodeType>, u16>>>,
     asked: AtomicUsize,
@@ -107,7 +106,9 @@ fn of(version: &str) -> NodeTypeRef {
 }
 
 fn subject() -> (Arc<Scripted>, Arc<ManualClock>, NodeTypes) {
-    let (registry, clock) = (Arc::<Scripted>::default(), Arc::<ManualClock>::default());
+    let (answers, asked) = (Mutex::default(), AtomicUsize::new(0));
+    let registry = Arc::new(Scripted { answers, asked, holds: Semaphore::new(0) });
+    let clock = Arc::<ManualClock>::default();
     let log = Logger::root(slog::Discard, slog::o!());
     let options = RegistryOptions {
         registry: Arc::clone(&registry) as _,
