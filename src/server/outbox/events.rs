@@ -125,6 +125,11 @@ impl Destination for Events {
     }
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
+        // Those that were held go first: they must not wait for a moment without others.
+        if self.parts.store.unblocked.notified().now_or_never().is_some() {
+            let ready = std::mem::take(&mut state.ready);
+            state.ready = state.held.drain(..).chain(ready).collect();
+        }
         if state.ready.is_empty() {
             return None;
         }

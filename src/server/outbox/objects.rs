@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use super::{
     call_error::may_take_effect,
-    pump::{Call, DOUBT, Destination, PumpParts, PumpState, StoreState},
+    pump::{Call, DOUBT, Destination, GATHER, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,
@@ -161,10 +161,13 @@ impl Destination for Objects {
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
         let now = self.parts.clock.now();
+        let until = if state.stopping { now + GATHER } else { now };
         loop {
             let key = state.ready.pop_front()?;
             let Entries { objects, content } = &mut state.entries;
-            let Some(object) = objects.get_mut(&key).filter(|object| object.is_due(now)) else { continue };
+            let Some(object) = objects.get_mut(&key).filter(|object| object.is_due(now, until)) else {
+                continue;
+            };
             object.sending = Some(std::mem::take(&mut object.owed));
             // After a call that broke off, it is unknown what the store has.
             let known = if object.doubt.is_some() { None } else { content.get(&key).copied() };
@@ -238,7 +241,7 @@ impl Objects {
         }
         if !object.owed.is_empty() {
             // Or it is gathered still.
-            if object.due <= self.parts.clock.now() {
+            if object.due <= self.parts.clock.now() || state.stopping {
                 state.ready.push_back(key);
             }
         } else if object.doubt.is_none() {
@@ -248,9 +251,10 @@ impl Objects {
 }
 
 impl Object {
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// Whether a call may start now, with entries that are due `until` then.
+    fn is_due(&self, now: Timestamp, until: Timestamp) -> bool {
         let doubt_is_over = self.doubt.as_ref().is_some_and(|doubt| doubt.until <= now);
-        let owes = !self.owed.is_empty() && self.due <= now;
+        let owes = !self.owed.is_empty() && self.due <= until;
         self.sending.is_none() && (owes || doubt_is_over)
     }
 }

@@ -152,8 +152,10 @@ pub(super) struct PumpState<D: Destination> {
     pub(super) acks: Acks,
     /// The highest entry that was read.
     read_to: OutboxId,
-    /// For how long keys are gathered: nothing for a pump that stops.
+    /// For how long keys are gathered.
     gather: Duration,
+    /// The pump stops: nothing is gathered any more.
+    pub(super) stopping: bool,
     /// The next reading, and the next call of a store that takes many keys in one, are
     /// not before these times.
     read_from: Timestamp,
@@ -178,6 +180,7 @@ impl<D: Destination> PumpState<D> {
             acks,
             read_to: OutboxId::default(),
             gather: parts.gather,
+            stopping: false,
             read_from: now,
             call_from: now,
             in_doubt_until: parts.journal.is_shared().then(|| now + DOUBT),
@@ -219,7 +222,7 @@ impl<D: Destination> PumpState<D> {
 
     /// Nothing is gathered any more.
     fn hurry(&mut self, now: Timestamp) {
-        self.gather = Duration::ZERO;
+        (self.stopping, self.gather) = (true, Duration::ZERO);
         (self.read_from, self.call_from) = (now, now);
         self.ready.extend(self.gathered.drain(..).map(|(_, key)| key));
     }
@@ -261,7 +264,7 @@ async fn run<D: Destination>(destination: &D) {
     let PumpParts { store, clock, .. } = parts;
     store.backlog.reset();
     let mut state = PumpState::new(parts);
-    let (mut unread, mut stopping) = (true, false);
+    let mut unread = true;
     let poll_every = if parts.journal.is_shared() { POLL_SHARED_EVERY } else { POLL_EVERY };
     let mut poll_at = clock.now();
     loop {
@@ -269,28 +272,28 @@ async fn run<D: Destination>(destination: &D) {
         if unread && state.may_read(store, clock.now(), poll_at) {
             // What was committed before the reading needs no other one.
             let _notified = store.new_entries.notified().now_or_never();
-            unread = read(destination, &mut state).await.is_unfinished(stopping);
+            unread = read(destination, &mut state).await.is_unfinished(state.stopping);
             poll_at = clock.now() + poll_every;
         }
         start_calls(destination, &mut state).await;
         let now = clock.now();
         let to_read = unread && state.may_read(store, now, poll_at);
         let waiting = !state.ready.is_empty() || !state.held.is_empty();
-        if stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
+        if state.stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
             return state.acks.finish().await;
         }
         // If only room is missing, an entry that is settled makes some.
         let read_at =
             if unread { Some(state.read_at(poll_at)).filter(|&at| at > now) } else { Some(poll_at) };
         let pause = pause(parts, &state, now, read_at);
-        let is_paced = state.call_from > now;
+        let (is_paced, stopping) = (state.call_from > now, state.stopping);
         let PumpState { calls, acks, held, ready, .. } = &mut state;
         tokio::select! {
             // In this order, in which nothing keeps the others from their turn: the
             // deletions never end, and a notification is one.
             biased;
             () = parts.stopping.cancelled(), if !stopping => {
-                (unread, stopping) = (true, true);
+                unread = true;
                 state.hurry(clock.now());
             }
             () = acks.work() => {}

@@ -9,12 +9,11 @@ use crate::outbox::{
 #[tokio::test]
 async fn short_run_costs_one_call_for_each_object() {
     let w = World::new(PATIENCE);
-    for _ in 0..3 {
-        let name = format!("r{}", w.owed());
-        w.commit(start(&name)).await;
+    for name in ["a", "b", "c"] {
+        w.commit(start(name)).await;
         w.pass(GATHER / 2).await;
         assert_eq!(w.stores.calls(), [""; 0], "it is gathered");
-        w.end(&name).await;
+        w.end(name).await;
         w.pass(A_MOMENT).await;
         let mut calls = w.stores.calls();
         calls.sort();
@@ -146,5 +145,28 @@ async fn stop_sends_what_is_gathered() {
     // Time stands still meanwhile.
     w.tasks.stop().await;
     assert_eq!(w.stores.calls(), ["POST a running", "POST a/1 queued", "events a1"]);
+    assert_eq!(w.owed(), 0);
+}
+
+#[tokio::test]
+async fn no_entry_is_left_behind_under_load() {
+    let w = World::new(PATIENCE);
+    *w.stores.latency.lock() = Duration::from_millis(3);
+    let mut oldest = Duration::ZERO;
+    let name = |number: usize| format!("r{number}-");
+    for number in 0..300 {
+        w.commit(start(&name(number))).await;
+        // Runs of many lengths are under way at once.
+        let ends = number.checked_sub(number % 13 + 1);
+        if let Some(ended) = ends.filter(|ended| ended % 13 + 1 == number - ended) {
+            w.end(&name(ended)).await;
+        }
+        w.pass(Duration::from_millis(5)).await;
+        for store in [&w.outbox.objects, &w.outbox.events] {
+            oldest = store.backlog.oldest().map_or(oldest, |since| oldest.max(w.clock.now().since(since)));
+        }
+    }
+    assert!(oldest < A_MOMENT, "{oldest:?}");
+    w.pass(A_MOMENT).await;
     assert_eq!(w.owed(), 0);
 }
