@@ -77,12 +77,6 @@ async fn runs_make_these_calls_to_the_journal() {
     }
     t.complete(&run.root_node_run_id, "succeeded").await;
     meter.note("the completion of the composite, which ends the run");
-    let run = t.run_start("atomic.hang", json!({})).await;
-    t.executors.called(":execute", 15).await;
-    t.cancel(&run.run_id).await;
-    t.executors.called(":cancel", 1).await;
-    t.at_rest().await;
-    meter.note("a run that is canceled at its executor");
     expectorate::assert_contents("tests/output/journal-calls.txt", &meter.lines.concat());
     t.stop().await;
 }

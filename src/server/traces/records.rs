@@ -93,8 +93,9 @@ impl<'r> Traced<'r> {
         let mut span = self.span(id, self.trace.parent, "run accepted".to_owned(), start, end);
         span.kind = Kind::Server;
         span.attributes.extend(root.into_iter().flat_map(type_attributes));
-        // Those of its first commit: others are about nodes.
-        span.events = events.filter(|event| event.time == end).filter_map(policy_event).collect();
+        // The first is about the start. Others of the same commit are about a node that
+        // begins in it.
+        span.events = events.filter(|event| event.time == end).filter_map(policy_event).take(1).collect();
         Some(span)
     }
 
