@@ -23,7 +23,6 @@ use std::{
 use slog::{Logger, debug, info};
 
 use super::{
-    attempts::Begun,
     audit_trail::AuditTrail,
     error::CoordinatorError,
     liveness::{Ended, Liveness},
@@ -85,59 +84,6 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// Runs a caller's command like [`Self::command`], and gives the JARVIS stores
-    /// their time to accept what was decided.
-    pub(super) async fn request<'s, T, F>(
-        &'s self,
-        cause: Cause<'s>,
-        run: &RunId,
-        decide: impl Fn(Cx<'s>) -> F + Send,
-    ) -> Result<T, CoordinatorError>
-    where
-        T: Send,
-        F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
-    {
-        let (answer, owed) = self.decide_and_commit(cause, run, decide).await.map_err(Undecided::error)?;
-        self.stores_accept(run, owed).await;
-        Ok(answer)
-    }
-
-    /// Runs a caller's command like [`Self::request`]. It creates nodes, of which some
-    /// begin in its commit: their executors are called once that is durable.
-    pub(super) async fn request_beginning<'s, T, F>(
-        &'s self,
-        cause: Cause<'s>,
-        run: &RunId,
-        decide: impl Fn(Cx<'s>) -> F + Send,
-    ) -> Result<T, CoordinatorError>
-    where
-        T: Send,
-        F: Future<Output = Result<Decision<(T, Vec<Begun>)>, CoordinatorError>> + Send,
-    {
-        let no_pause_meanwhile = self.pauses.begins().await;
-        let committed = self.decide_and_commit(cause, run, decide).await;
-        drop(no_pause_meanwhile);
-        let (answer, owed) = match committed {
-            Ok(((answer, begun), owed)) => {
-                begun.into_iter().for_each(Begun::call);
-                (answer, owed)
-            }
-            Err(Undecided { error, answer }) => {
-                answer.into_iter().flat_map(|(_, begun)| begun).for_each(Begun::settle);
-                return Err(error);
-            }
-        };
-        self.stores_accept(run, owed).await;
-        Ok(answer)
-    }
-
-    /// Gives the JARVIS stores their time to accept what was decided.
-    async fn stores_accept(&self, run: &RunId, owed: Option<OutboxId>) {
-        if let (Some(outbox), Some(owed)) = (&self.outbox, owed) {
-            outbox.accepted(run, owed).await;
-        }
-    }
-
     /// Runs a command: `decide` reads and decides while the run is locked. Its
     /// decision is durable when this returns. New wake-ups are claimed without
     /// bound, unless `decide` uses another claim.
@@ -168,7 +114,7 @@ impl Committer {
     }
 
     /// Also returns the last outbox entry of the decision, if it made any.
-    async fn decide_and_commit<'s, T, F>(
+    pub(super) async fn decide_and_commit<'s, T, F>(
         &'s self,
         cause: Cause<'s>,
         run: &RunId,
@@ -325,14 +271,14 @@ impl Committer {
 }
 
 /// A command that failed.
-struct Undecided<T> {
-    error: CoordinatorError,
+pub(super) struct Undecided<T> {
+    pub(super) error: CoordinatorError,
     /// What would have been answered, if its commit has failed: that may be durable.
-    answer: Option<T>,
+    pub(super) answer: Option<T>,
 }
 
 impl<T> Undecided<T> {
-    fn error(self) -> CoordinatorError {
+    pub(super) fn error(self) -> CoordinatorError {
         self.error
     }
 }

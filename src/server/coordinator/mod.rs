@@ -22,7 +22,7 @@
 //! - `approvals`: what waits for an approval, and decisions about it.
 //! - `attempts`: what dispatch does.
 //! - `explanations`: why a run or a node does not move.
-//! - `committer`, `reads`, `commit_failures`: decide, commit, announce.
+//! - `committer`, `requests`, `reads`, `commit_failures`: decide, commit, announce.
 //! - `admission`: questions to the Node Registry and the PDP.
 //! - `schemas`: whether inputs and outputs are as their types say.
 //! - `audit_trail`: the records of refusals, and a line of the log for each record.
@@ -58,6 +58,7 @@ mod pauses;
 mod queue;
 mod reads;
 mod records;
+mod requests;
 mod reruns;
 mod run_lists;
 mod run_log;

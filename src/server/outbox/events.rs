@@ -29,7 +29,7 @@ use slog::warn;
 
 use super::{
     backlog::Moment,
-    pump::{Call, Destination, PumpParts, PumpState, StoreState},
+    destination::{Call, Destination, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Outbox, pump::StoreState};
+use super::{Outbox, destination::StoreState};
 use crate::{
     journal::Counts,
     types::{HealthCheck, JsonObject},

@@ -18,6 +18,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | `pump` | the loop that both stores have a task of |
+//! | `destination` | what a store is to a pump, and what the pump has in memory |
 //! | `objects`, `events` | the destinations: what differs between the stores |
 //! | `backlog` | the entries in memory by run, and waiting for them |
 //! | `backoff` | the pause while a store accepts nothing |
@@ -45,6 +46,7 @@ mod answers;
 mod backlog;
 mod backoff;
 mod call_error;
+mod destination;
 mod events;
 mod health;
 mod objects;
@@ -65,10 +67,10 @@ use slog::{Logger, o};
 pub use self::{answers::Patience, health::ARTIFACT_STORE};
 use self::{
     answers::Sample,
+    destination::{GATHER, PumpParts, StoreState},
     events::Events,
     objects::{Objects, TracedStore},
     probe::Probe,
-    pump::{GATHER, PumpParts, StoreState},
 };
 use crate::{
     journal::{Duties, Duty, Journal},

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use super::{
     call_error::may_take_effect,
-    pump::{Call, DOUBT, Destination, GATHER, PumpParts, PumpState, StoreState},
+    destination::{Call, DOUBT, Destination, GATHER, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,

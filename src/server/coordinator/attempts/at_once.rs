@@ -14,10 +14,7 @@
 //! Only where nothing has to be waited for, read or asked over the network: anything else
 //! takes the way through the queue (`begin`).
 
-use std::{
-    mem,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use super::{
     Attempts,
@@ -107,7 +104,8 @@ impl Attempts {
             let new: Vec<NodeRunId> =
                 changes.nodes.iter().filter(is_new).take(AT_ONCE).map(NodeRecord::id).cloned().collect();
             for node in new {
-                let Some(one) = self.begin_in(&mut changes, &node, &places, cx).await else { break };
+                let Some((later, one)) = self.begin_in(&changes, &node, &places, cx).await else { break };
+                changes = changes.followed_by(later);
                 begun.push(one);
             }
             if !begun.is_empty() {
@@ -135,14 +133,15 @@ impl Attempts {
             && node.deadline.is_none_or(|deadline| cx.now < deadline)
     }
 
-    /// Begins one node of a change set. `None`: no place is free, or it does not begin.
+    /// Begins one node of a change set: what changes by that. `None`: no place is free, or
+    /// it does not begin.
     async fn begin_in(
         &self,
-        changes: &mut ChangeSet,
+        changes: &ChangeSet,
         node: &NodeRunId,
         places: &Arc<dyn Places>,
         cx: Cx<'_>,
-    ) -> Option<Begun> {
+    ) -> Option<(ChangeSet, Begun)> {
         let run = changes.run.clone().filter(|run| run.hold.is_none())?;
         let node = changes.nodes.iter().find(|record| record.id() == node)?.clone();
         let kind = node.node.kind?;
@@ -157,10 +156,7 @@ impl Attempts {
         else {
             return None;
         };
-        let of_run = changes.run_id.clone();
-        let before = mem::replace(changes, ChangeSet::new(of_run, cx.now));
-        *changes = before.followed_by(later);
-        Some(Begun(Some((place, job, assignment))))
+        Some((later, Begun(Some((place, job, assignment)))))
     }
 }
 

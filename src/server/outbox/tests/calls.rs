@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::outbox::{
+    destination::{Destination, GATHER},
     objects::Objects,
-    pump::{Destination, GATHER},
 };
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn objects_stay_in_order_with_calls_in_flight() {
         [NodeRunState::Assigned, NodeRunState::Running, NodeRunState::Queued, NodeRunState::Succeeded];
     for (version, state) in (1..).zip(states) {
         for name in &names {
-            w.commit(ChangeSet { nodes: vec![node_in(name, state, version)], ..change(name) }).await;
+            w.commit(nodes(name, vec![node_in(name, state, version)])).await;
             w.pass(Duration::from_millis(5)).await;
         }
     }

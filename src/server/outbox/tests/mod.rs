@@ -27,7 +27,7 @@ use crate::{
     clients::{CallError, Failure, Service},
     journal::{
         Duties, Journal, OutboxId,
-        conformance::{change, event, node, run, run_ended, start},
+        conformance::{event, node, nodes, run, run_ended, start},
         sqlite::memory::MemoryJournal,
     },
     record::{ChangeSet, NodeRecord, RunRecord},
@@ -223,12 +223,8 @@ impl World {
     /// Ends a run of one node that was just started, with one more event.
     async fn end(&self, id: &str) -> OutboxId {
         let run_record = RunRecord { version: 1, last_seq: 2, ..run_ended(run(id)) };
-        let change = ChangeSet {
-            run: Some(run_record),
-            nodes: vec![node_in(id, NodeRunState::Succeeded, 1)],
-            events: vec![event(id, 2, None)],
-            ..change(id)
-        };
+        let mut change = nodes(id, vec![node_in(id, NodeRunState::Succeeded, 1)]);
+        (change.run, change.events) = (Some(run_record), vec![event(id, 2, None)]);
         self.commit(change).await
     }
 

@@ -159,7 +159,7 @@ async fn highest_version_is_asked_for_again_after_a_moment() {
 }
 
 #[tokio::test]
-async fn those_that_want_a_type_at_once_share_its_answer() {
+async fn concurrent_look_ups_of_a_type_share_one_answer() {
     for (answer, expected) in [
         (Ok(Some(composite())), Ok(Some(NodeKind::Composite))),
         (Ok(None), Ok(None)),
@@ -198,7 +198,7 @@ async fn failed_question_refuses_nothing_that_comes_later() {
 }
 
 #[tokio::test]
-async fn who_stops_waiting_leaves_its_turn_to_the_next() {
+async fn dropped_look_up_leaves_its_turn_to_the_next() {
     let (registry, _, types) = subject();
     let mut first = Box::pin(kind(&types, "1"));
     assert!(first.as_mut().now_or_never().is_none());
