@@ -3,8 +3,6 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-pub(crate) mod executor;
-
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -38,7 +38,7 @@ async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
 }
 
 /// A clock on which ten seconds pass in one.
-pub(crate) struct FastClock(pub(crate) Timestamp);
+struct FastClock(Timestamp);
 
 #[async_trait]
 impl Clock for FastClock {

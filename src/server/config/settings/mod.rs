@@ -188,9 +188,7 @@ pub struct Stores {
     pub run_store: Endpoint,
     pub event_stream: Endpoint,
     pub artifact_store: Endpoint,
-    /// How far they may lag behind before answers wait for them.
-    pub lag: Duration,
-    /// How long such an answer waits at most.
+    /// How long an answer waits until they have accepted it.
     pub wait: Duration,
 }
 
