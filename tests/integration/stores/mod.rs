@@ -38,7 +38,7 @@ async fn start(stores: &FakeStores, more: &[(&str, &str)]) -> TestServer {
 }
 
 /// A clock on which ten seconds pass in one.
-struct FastClock(Timestamp);
+pub(crate) struct FastClock(pub(crate) Timestamp);
 
 #[async_trait]
 impl Clock for FastClock {
