@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
+pub(crate) mod executor;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -52,50 +52,47 @@ impl Coordinator {
         }
         let (run_ref, parent_ref, wanted, sets) = (&run_id, &parent_node_run_id, &wanted, &sets);
         let committer = &*self.committer;
+        let cause = Cause::asked(caller.actor(), Operation::CreateNodeRuns);
         let created = committer
-            .request_beginning(
-                Cause::asked(caller.actor(), Operation::CreateNodeRuns),
-                run_ref,
-                |cx| async move {
-                    let run = committer.run_fetch(run_ref).await?;
-                    let parent = committer.parent_fetch_bare(parent_ref).await?;
-                    let mut children = Vec::with_capacity(wanted.len());
-                    let mut twins = self.twins_among(&run, &parent).await?;
-                    for (at, ((spec, id, facts, judged), candidates)) in wanted.iter().zip(sets).enumerate() {
-                        let existing = match spec.idempotency_key {
-                            Some(_) => committer.node_find(id).await?,
-                            None => None,
-                        };
-                        if existing.is_none() {
-                            // A repetition is not judged again.
-                            let place =
-                                |member: &str| ["body".into(), "node_runs".into(), at.into(), member.into()];
-                            judged.check(&place("inputs"), &place("node_type_ref"))?;
-                        }
-                        let twin = match &mut twins {
-                            Some(twins) if existing.is_none() => twins.find(committer, spec).await?,
-                            Some(_) | None => None,
-                        };
-                        children.push(ChildSpec {
-                            spec: spec.clone(),
-                            id: id.clone(),
-                            existing,
-                            facts: facts.clone(),
-                            candidates: candidates.clone(),
-                            inputs: judged.note.clone(),
-                            twin,
-                        });
+            .request_beginning(cause, run_ref, |cx| async move {
+                let run = committer.run_fetch(run_ref).await?;
+                let parent = committer.parent_fetch_bare(parent_ref).await?;
+                let mut children = Vec::with_capacity(wanted.len());
+                let mut twins = self.twins_among(&run, &parent).await?;
+                for (at, ((spec, id, facts, judged), candidates)) in wanted.iter().zip(sets).enumerate() {
+                    let existing = match spec.idempotency_key {
+                        Some(_) => committer.node_find(id).await?,
+                        None => None,
+                    };
+                    if existing.is_none() {
+                        // A repetition is not judged again.
+                        let place =
+                            |member: &str| ["body".into(), "node_runs".into(), at.into(), member.into()];
+                        judged.check(&place("inputs"), &place("node_type_ref"))?;
                     }
-                    if children.iter().any(|child| child.existing.is_none()) {
-                        committer.room_for_new_work()?;
-                    }
-                    let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
-                    let kinds = wanted.iter().map(|(_, _, facts, _)| facts.kind);
-                    let claim = committer.queue.claim(run_ref, kinds);
-                    let created = engine::children_create(run, command, cx.with_claim(claim))?;
-                    Ok(self.attempts.begin_new(created, cx).await)
-                },
-            )
+                    let twin = match &mut twins {
+                        Some(twins) if existing.is_none() => twins.find(committer, spec).await?,
+                        Some(_) | None => None,
+                    };
+                    children.push(ChildSpec {
+                        spec: spec.clone(),
+                        id: id.clone(),
+                        existing,
+                        facts: facts.clone(),
+                        candidates: candidates.clone(),
+                        inputs: judged.note.clone(),
+                        twin,
+                    });
+                }
+                if children.iter().any(|child| child.existing.is_none()) {
+                    committer.room_for_new_work()?;
+                }
+                let command = CreateChildren { parent, parent_facts: parent_facts.clone(), children };
+                let kinds = wanted.iter().map(|(_, _, facts, _)| facts.kind);
+                let claim = committer.queue.claim(run_ref, kinds);
+                let created = engine::children_create(run, command, cx.with_claim(claim))?;
+                Ok(self.attempts.begin_new(created, cx).await)
+            })
             .await;
         let object = AuditObject::node(&run_id, &parent_node_run_id);
         let audit = self.audit_trail();

@@ -4,11 +4,14 @@
 //! ```text
 //!   reserve ──▶ slot ──▶ (commit) ──▶ call: a job in a task of its own, as from the queue
 //! ```
+//!
+//! A commit in doubt may still be under way in a database that others use, too: it is looked
+//! for until that is over. Otherwise a node that has begun late would wait for its deadline.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Dispatcher,
+    Dispatcher, Parts,
     slots::{Slot, Wish},
 };
 use crate::{
@@ -17,6 +20,12 @@ use crate::{
     journal::JournalError,
     types::{ExecutorBinding, NodeKind, RunId},
 };
+
+/// How long a commit in doubt is looked for where several processes write: longer than the
+/// journal waits for one.
+const DOUBT: Duration = Duration::from_secs(15);
+/// The time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A slot that is held for a new node.
 struct Reserved {
@@ -80,12 +89,26 @@ impl Dispatcher {
         begun: BegunCall,
     ) -> Result<(), CoordinatorError> {
         let BegunCall { kind, slot, assignment, in_doubt } = begun;
-        if in_doubt && !self.parts.attempts.has_begun(job, assignment.attempt.number).await? {
+        if in_doubt && !self.has_begun_after_all(job, assignment.attempt.number).await? {
             return Ok(());
         }
         // The slot is of one of these executors, which never change.
         let target = self.parts.executors.choose(Some(kind));
         let target = target.map_err(|error| JournalError::Failed(error.message))?;
         self.see_through(job, target, slot, assignment).await
+    }
+
+    /// Whether an attempt has begun whose commit was reported as failed. Of the only process
+    /// of a journal, that is known at once.
+    async fn has_begun_after_all(&self, job: &ClaimedJob, attempt: u32) -> Result<bool, CoordinatorError> {
+        let Parts { attempts, clock, journal, tasks, .. } = &self.parts;
+        let until = clock.now() + DOUBT;
+        while !attempts.has_begun(job, attempt).await? {
+            if !journal.is_shared() || clock.now() >= until || tasks.stopping().is_cancelled() {
+                return Ok(false);
+            }
+            clock.sleep(LOOK).await;
+        }
+        Ok(true)
     }
 }

@@ -16,20 +16,19 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{
-    pinned_folder::{ensure_made, silently},
-    venv,
-};
+use crate::{npm::Packages, pinned_folder::silently};
 
 /// The programs, by the package of Debian that has them.
 const PROGRAMS: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 
-const AXE_SOURCES: &str = "tests/ui/axe";
-const AXE_FOLDER: &str = "target/ui-axe";
-const AXE_SCRIPT: &str = "node_modules/axe-core/axe.min.js";
-const AXE_FILES: [&str; 2] = ["package.json", "package-lock.json"];
+const AXE: Packages = Packages {
+    sources: "tests/ui/axe",
+    folder: "target/ui-axe",
+    files: &["package.json", "package-lock.json"],
+    result: "node_modules/axe-core/axe.min.js",
+};
 
 /// Where everything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,31 +82,7 @@ fn has_user_0(status: &str) -> bool {
 
 /// The script of axe, installed if it is not there or not as pinned.
 pub fn ensure_axe(root: &Path) -> Result<PathBuf> {
-    let node = venv::ensure(root)?.node()?;
-    let (sources, folder) = (root.join(AXE_SOURCES), root.join(AXE_FOLDER));
-    let script = folder.join(AXE_SCRIPT);
-    let mut made_from = String::new();
-    for name in AXE_FILES {
-        let path = sources.join(name);
-        made_from += &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    }
-    ensure_made(
-        &folder,
-        &made_from,
-        || script.exists(),
-        || {
-            eprintln!("making {AXE_FOLDER} (some seconds, from the npm registry)");
-            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-            for name in AXE_FILES {
-                fs::copy(sources.join(name), folder.join(name)).with_context(|| format!("copy {name}"))?;
-            }
-            let mut npm = Command::new(&node.program);
-            npm.arg(&node.npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-            silently(npm.current_dir(&folder))
-                .with_context(|| format!("install {AXE_SOURCES}/package-lock.json"))
-        },
-    )?;
-    Ok(script)
+    Ok(AXE.ensure(root)?.1)
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@
 //!  pinned_folder  folders below `target/`, made from pinned files
 //!     ├─ venv     the Python environments of `tests/stack`
 //!     ├─ postgres its programs, for private servers
-//!     ├─ openid   its OpenID provider, a Node program
-//!     └─ browser  Chromium and axe, for `tests/ui`
+//!     └─ npm      packages of Node
+//!         ├─ openid   its OpenID provider, a Node program
+//!         └─ browser  Chromium and axe, for `tests/ui`
 //!  process        a child process: its log, and its end with ours
 //! ```
 
 pub mod browser;
+pub mod npm;
 pub mod openid;
 pub mod pinned_folder;
 pub mod postgres;

@@ -16,10 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use xtask_support::{
-    pinned_folder::{ensure_made, silently},
-    venv, workspace,
-};
+use xtask_support::{npm::Packages, pinned_folder::silently, workspace};
 
 use super::Work;
 use crate::{
@@ -32,9 +29,12 @@ use crate::{
     subject::Subject,
 };
 
-const SOURCES: &str = "xtask/bench/peers/restate";
-const FOLDER: &str = "target/bench-restate";
-const SERVER: &str = "node_modules/@restatedev/restate-server-linux-x64/bin/restate-server";
+const SERVER: Packages = Packages {
+    sources: "xtask/bench/peers/restate",
+    folder: "target/bench-restate",
+    files: &["package.json", "package-lock.json"],
+    result: "node_modules/@restatedev/restate-server-linux-x64/bin/restate-server",
+};
 const WORKER: &str = "xtask/bench/peers/restate-worker/Cargo.toml";
 const WORKER_FOLDER: &str = "target/bench-restate-worker";
 
@@ -82,7 +82,8 @@ pub(super) async fn measure(
 
 impl Restate {
     async fn start(folder: &Path, executor: SocketAddr) -> Result<Self> {
-        let (program, worker) = tokio::task::spawn_blocking(|| anyhow::Ok((server()?, worker()?))).await??;
+        let made = || anyhow::Ok((SERVER.ensure(&workspace::root())?.1, worker()?));
+        let (program, worker) = tokio::task::spawn_blocking(made).await??;
         let [fabric, ingress, admin, at] = addresses()?;
         let config = folder.join("restate.toml");
         fs::write(&config, configuration(folder, fabric, ingress, admin))?;
@@ -155,34 +156,6 @@ fn addresses() -> Result<[SocketAddr; 4]> {
     let addresses: Vec<SocketAddr> =
         listeners.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
     addresses.try_into().ok().context("four addresses")
-}
-
-/// The server, installed if it is not there or not as pinned.
-fn server() -> Result<PathBuf> {
-    let root = workspace::root();
-    let (sources, folder) = (root.join(SOURCES), root.join(FOLDER));
-    let read = |name: &str| fs::read_to_string(sources.join(name)).with_context(|| format!("read {name}"));
-    let program = folder.join(SERVER);
-    let make = || {
-        eprintln!("making {FOLDER} (some seconds, from the npm registry)");
-        let node = venv::ensure(&root)?.node()?;
-        fs::create_dir_all(&folder)?;
-        for name in ["package.json", "package-lock.json"] {
-            fs::copy(sources.join(name), folder.join(name)).with_context(|| format!("copy {name}"))?;
-        }
-        let mut npm = Command::new(&node.program);
-        // A package among them reports installations when its script is run.
-        npm.arg(&node.npm).args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-        ]);
-        silently(npm.current_dir(&folder)).context("install Restate")
-    };
-    ensure_made(&folder, &read("package-lock.json")?, || program.exists(), make)?;
-    Ok(program)
 }
 
 /// The worker, built if it is not there.
