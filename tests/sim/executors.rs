@@ -62,6 +62,7 @@ fn check_call(world: &World, life: &Life, node: &NodeRunId, owner: &WorkerId) {
     let Some(record) = world.node(node) else {
         return world.violated("an executor is called for what is committed", format!("no node {node}"));
     };
+    world.calls(&record);
     let wake = record.wake.as_ref();
     let ours = wake.is_some_and(|wake| wake.job == Job::Deadline && wake.claimed_by.as_ref() == Some(owner));
     if record.node.state != NodeRunState::Running || !ours {

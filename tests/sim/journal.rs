@@ -184,6 +184,11 @@ impl Interceptor for SimJournal {
         if world.is_journal_down() {
             return Err(injected("the journal is down"));
         }
+        if world.scenario.replicas > 1 {
+            // On its way to the database; others are faster.
+            world.lag().await;
+            self.life.gate().await;
+        }
         let done = work().await;
         if fault == Some(WriteFault::Twice) {
             world.count("write repeated");
@@ -203,7 +208,14 @@ impl Interceptor for SimJournal {
     }
 
     async fn commit(&self, change: ChangeSet) -> Result<Option<OutboxId>, JournalError> {
-        self.write(&describe(&change), || self.write_change(&change)).await
+        self.write(&describe(&change), || async {
+            if !self.world.scenario.commits_take.is_zero() {
+                self.world.clock.sleep(self.world.scenario.commits_take).await;
+                self.life.gate().await;
+            }
+            self.write_change(&change).await
+        })
+        .await
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {

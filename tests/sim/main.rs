@@ -29,6 +29,7 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod called;
 mod callers;
 mod clock;
 mod executors;
@@ -58,7 +59,7 @@ use run::{Outcome, run};
 use scenario::{Sabotage, Scenario};
 
 /// What must occur in 300 seeds, so that the simulation proves something about it.
-const MUST_OCCUR: [&str; 67] = [
+const MUST_OCCUR: [&str; 68] = [
     "PDP down",
     "answer lost",
     "answer makes no sense",
@@ -67,6 +68,7 @@ const MUST_OCCUR: [&str; 67] = [
     "approval expired",
     "approval granted",
     "begun again",
+    "begun in the commit of its creation",
     "begun again while at it",
     "call waits for its token",
     "caller refused",
@@ -134,7 +136,8 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// What must occur besides when several processes share the journal.
-const MUST_OCCUR_AMONG_REPLICAS: [&str; 13] = [
+const MUST_OCCUR_AMONG_REPLICAS: [&str; 14] = [
+    "begun in the commit of its creation",
     "call to a store lost",
     "call to a store takes effect late",
     "sender took over",
@@ -154,6 +157,7 @@ const MUST_OCCUR_AMONG_REPLICAS: [&str; 13] = [
 type World = fn(Scenario) -> Scenario;
 const ALONE: World = |scenario| scenario;
 const AMONG_REPLICAS: World = Scenario::with_replicas;
+const SLOWLY: World = Scenario::with_slow_commits;
 
 #[test]
 fn random_faults_lose_repeat_and_block_nothing() {
@@ -230,8 +234,9 @@ fn every_sabotage_among_replicas_is_found() {
         Sabotage::SplitsCommits,
         Sabotage::StaleCache,
     ] {
-        let found = all(1..201, AMONG_REPLICAS, Some(sabotage));
-        match found {
+        // A begin has to be decided before a pause, and committed after it.
+        let world = if sabotage == Sabotage::IgnoresPausesOfOthers { SLOWLY } else { AMONG_REPLICAS };
+        match all(1..201, world, Some(sabotage)) {
             Ok(_) => panic!("{sabotage:?} is not found"),
             Err((seed, outcome)) => println!("{sabotage:?} is found at seed {seed}: {:?}", outcome.violation),
         }
@@ -247,6 +252,15 @@ fn outage_of_the_journal_expires_no_process_and_fails_no_node() {
     assert!(!counts.contains_key("process ended because it was declared dead"), "{counts:?}");
     let found = all(1..31, Scenario::with_an_outage, Some(Sabotage::ExpiresAfterAnOutage));
     assert!(found.is_err(), "workers that are declared dead after it are not found");
+}
+
+/// A process that looks for news while it begins a node does not take it for one that
+/// has ended.
+#[test]
+fn slow_commits_among_replicas_lose_no_call() {
+    let counts = all(1..31, SLOWLY, None);
+    let counts = counts.unwrap_or_else(|(seed, outcome)| report(seed, SLOWLY, outcome));
+    assert!(counts.contains_key("begun in the commit of its creation"), "{counts:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::{
 use futures::FutureExt;
 use jarvis_run_coordinator::{
     auth::{self, Admission, Authenticator, Clocks, Principal},
-    config::{AuthSettings, Authorization, PdpOutage, RegistryOutage},
+    config::{AuthSettings, Authorization, PdpOutage, PolicyPosture, RegistryOutage},
     coordinator::{self, Coordinator, DispatchFacts, RunLog, WorkQueue},
     dispatch::{self, Dispatcher, Executors, Member, Names, Pool, PoolOptions},
     engine::{Approvals, Bounds, Gates, Rules},
@@ -121,15 +121,18 @@ impl Process {
             ids: world.ids.clone(),
             authorization: Authorization::default(),
             events: Events { journal: Arc::clone(&journal), hub: Arc::new(EventHub::default()) },
-            policy: Policy::Pdp {
-                pdp: services.clone(),
-                timeout: CALL_TIMEOUT,
-                outage: policy::Outage::new(
-                    if world.scenario.pdp_holds { PdpOutage::Hold } else { PdpOutage::Deny },
-                    watch("pdp"),
-                ),
-                clock: Arc::clone(&clock),
-                log: log.clone(),
+            policy: match world.scenario.without_pdp {
+                true => Policy::Local(PolicyPosture::DevAllow),
+                false => Policy::Pdp {
+                    pdp: services.clone(),
+                    timeout: CALL_TIMEOUT,
+                    outage: policy::Outage::new(
+                        if world.scenario.pdp_holds { PdpOutage::Hold } else { PdpOutage::Deny },
+                        watch("pdp"),
+                    ),
+                    clock: Arc::clone(&clock),
+                    log: log.clone(),
+                },
             },
             node_types: NodeTypes::from_registry(
                 RegistryOptions {

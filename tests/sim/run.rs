@@ -67,6 +67,7 @@ async fn play(world: &Arc<World>, idle: &Idle) {
         }
         world.check_due_work();
         world.check_silent_composites(&abandoned);
+        world.check_begun_are_called();
         let elapsed = world.clock.elapsed();
         if let Some(action) = actions.next_if(|action| action.at <= elapsed) {
             callers::act(world, &action.what);

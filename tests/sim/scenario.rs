@@ -26,6 +26,10 @@ pub struct Scenario {
     pub questions: Vec<(u32, ServiceFault)>,
     /// Whether the journal is slow now and then.
     pub laggy: bool,
+    /// How long a commit is on its way to the journal.
+    pub commits_take: Duration,
+    /// Whether the policy is local. Then new nodes begin in the commit that creates them.
+    pub without_pdp: bool,
     /// Whether decisions are held during an outage of the PDP (or denied).
     pub pdp_holds: bool,
     /// How long nodes wait for approvals. `None`: they fail.
@@ -333,11 +337,21 @@ impl fmt::Display for Scenario {
         for Action { at, what } in &self.actions {
             writeln!(f, "at {at:?}: {what:?}")?;
         }
-        let Self { writes, reads, answers_lost, questions, laggy, pdp_holds, approvals_wait, .. } = self;
+        let Self {
+            writes,
+            reads,
+            answers_lost,
+            questions,
+            laggy,
+            without_pdp,
+            pdp_holds,
+            approvals_wait,
+            ..
+        } = self;
         writeln!(f, "writes {writes:?}, reads {reads:?}, answers lost {answers_lost:?}")?;
         write!(
             f,
-            "questions {questions:?}, laggy {laggy}, pdp holds {pdp_holds}, approvals {approvals_wait:?}"
+            "questions {questions:?}, laggy {laggy}, without PDP {without_pdp}, pdp holds {pdp_holds}, approvals {approvals_wait:?}"
         )
     }
 }

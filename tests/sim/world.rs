@@ -24,6 +24,7 @@ use self::{
     story::{SimIds, Story},
 };
 use crate::{
+    called::Called,
     clock::SimClock,
     executors::Ledger,
     life::Life,
@@ -57,6 +58,8 @@ pub struct World {
     /// The nodes of calls that a process sent when it was thawed, although others had
     /// taken over.
     sent_late: Mutex<BTreeSet<NodeRunId>>,
+    /// The attempts that were called.
+    pub called: Called,
 }
 
 /// Why a call to the coordinator failed.
@@ -100,6 +103,7 @@ impl World {
             orphans: Mutex::default(),
             stored: Mutex::default(),
             sent_late: Mutex::default(),
+            called: Called::default(),
         })
     }
 

@@ -63,7 +63,12 @@ impl Dispatcher {
         let held = journal.claims_held(queue.worker(), &[Job::Dispatch, Job::Deadline], ever).await?;
         let held: std::collections::HashSet<_> = held.into_iter().map(|claim| claim.node_run_id).collect();
         for node in in_hand.iter().filter(|node| !held.contains(*node)) {
-            if journal.head_fetch(node).await?.is_none_or(|head| head.is_terminal()) {
+            let has_ended = match journal.head_fetch(node).await? {
+                Some(head) => head.is_terminal(),
+                // Its run was pruned, unless its first commit is still under way (`at_once`).
+                None => queue.has_started(node),
+            };
+            if has_ended {
                 queue.node_ended(node);
             }
         }

@@ -22,8 +22,8 @@ use crate::{
     types::WorkerId,
 };
 
-/// How long a task waits at most until it looks again whether it may act. It is
-/// notified of a duty that its worker gets.
+/// How long a task waits at most until it looks again whether its worker has a duty by
+/// now. It is notified, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which duties this worker holds.
@@ -81,7 +81,7 @@ impl Duties {
 
     /// Waits until this worker holds a duty.
     pub async fn held(&self, duty: Duty, clock: &dyn Clock) {
-        self.wait(clock, || self.holds(duty, clock.now())).await;
+        self.wait(clock, || self.holds(duty, clock.now()), || LOOK_AGAIN).await;
     }
 
     /// Waits until it does not, which is never for the only worker of a journal.
@@ -89,10 +89,16 @@ impl Duties {
         if !self.is_shared {
             return std::future::pending().await;
         }
-        self.wait(clock, || !self.holds(duty, clock.now())).await;
+        self.wait(clock, || !self.holds(duty, clock.now()), || self.left(duty, clock.now())).await;
     }
 
-    async fn wait(&self, clock: &dyn Clock, is_so: impl Fn() -> bool) {
+    /// For how long it is held, if it is not renewed.
+    fn left(&self, duty: Duty, now: Timestamp) -> Duration {
+        Timestamp::from_micros(self.state(duty).until.load(Ordering::SeqCst)).since(now)
+    }
+
+    /// Waits until `is_so`, which is looked at after every `pause` and every change.
+    async fn wait(&self, clock: &dyn Clock, is_so: impl Fn() -> bool, pause: impl Fn() -> Duration) {
         loop {
             // Registered before the check, so that no change is missed.
             let changed = self.changed.notified();
@@ -104,7 +110,7 @@ impl Duties {
             tokio::select! {
                 biased;
                 () = &mut changed => {}
-                () = clock.sleep(LOOK_AGAIN) => {}
+                () = clock.sleep(pause()) => {}
             }
         }
     }

@@ -48,6 +48,9 @@ impl SimJournal {
         if done.is_ok() {
             written.events.iter().for_each(|record| world.count_waiting(&record.event));
             written.nodes.iter().for_each(|node| world.count_held_to_the_end(node));
+            if written.nodes.iter().any(|node| node.version == 0 && node.attempt == 1) {
+                world.count("begun in the commit of its creation");
+            }
         }
         done
     }

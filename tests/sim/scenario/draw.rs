@@ -38,6 +38,7 @@ impl Scenario {
         let approvals_wait = draw.approvals(&mut actions);
         draw.steering(&mut actions, runs);
         actions.sort_by_key(|action| action.at);
+        let without_pdp = draw.chance.one_in(2);
         Self {
             seed,
             plans: draw.plans,
@@ -47,6 +48,8 @@ impl Scenario {
             answers_lost,
             questions,
             laggy,
+            commits_take: Duration::ZERO,
+            without_pdp,
             pdp_holds,
             approvals_wait,
             sabotage: None,
@@ -76,6 +79,11 @@ impl Scenario {
         }
         self.actions.sort_by_key(|action| action.at);
         self
+    }
+
+    /// Several processes whose commits take longer than it takes them to look for news.
+    pub fn with_slow_commits(self) -> Self {
+        Self { commits_take: Duration::from_millis(800), without_pdp: true, ..self.with_replicas() }
     }
 
     /// Several processes, of which none has a fault, and an outage of their journal while

@@ -203,6 +203,11 @@ impl WorkQueue {
         self.in_hand().has(node, job)
     }
 
+    /// Whether the attempt of a dispatch in hand has started, as the journal says.
+    pub fn has_started(&self, node: &NodeRunId) -> bool {
+        self.in_hand().get(node, Job::Dispatch).is_some_and(|held| held.started_at.get().is_some())
+    }
+
     /// Drops the call for a node that has ended, whether it is under way or has
     /// yet to be made.
     pub fn node_ended(&self, node: &NodeRunId) {
