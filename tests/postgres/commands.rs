@@ -23,7 +23,7 @@ fn contents(report: &str) -> &str {
 async fn journal_moves_from_a_file_to_a_database_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("journal.db").display().to_string();
-    let demo = run(&["demo", "--journal", &file]);
+    let demo = run(&["demo", "--port", "0", "--journal", &file]);
     assert!(demo.status.success(), "{}", printed(&demo));
     let before = printed(&run(&["journal", "check", "--journal", &file]));
     assert!(before.ends_with("sound\n"), "{before}");
@@ -45,7 +45,7 @@ async fn journal_moves_from_a_file_to_a_database_whole() {
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "{again:?}");
     // A second demo goes on behind the numbers of the first.
-    let demo = run(&["demo", "--journal", &url]);
+    let demo = run(&["demo", "--port", "0", "--journal", &url]);
     assert!(demo.status.success(), "{}", printed(&demo));
     let both = printed(&run(&["journal", "check", "--journal", &url]));
     assert!(both.contains("2 finished runs") && both.ends_with("sound\n"), "{both}");
@@ -55,7 +55,7 @@ async fn journal_moves_from_a_file_to_a_database_whole() {
 async fn damage_in_a_database_is_found() {
     let database = server(&[]);
     let url = url_of(&database);
-    let demo = run(&["demo", "--journal", &url]);
+    let demo = run(&["demo", "--port", "0", "--journal", &url]);
     assert!(demo.status.success(), "{}", printed(&demo));
     let client = raw(&url).await;
     let run_id: String = client.query_one("SELECT run_id FROM runs", &[]).await.expect("a run").get(0);
