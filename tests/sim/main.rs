@@ -258,7 +258,7 @@ fn outage_of_the_journal_expires_no_process_and_fails_no_node() {
 /// has ended.
 #[test]
 fn slow_commits_among_replicas_lose_no_call() {
-    let counts = all(1..31, SLOWLY, None);
+    let counts = all(1..101, SLOWLY, None);
     let counts = counts.unwrap_or_else(|(seed, outcome)| report(seed, SLOWLY, outcome));
     assert!(counts.contains_key("begun in the commit of its creation"), "{counts:?}");
 }

@@ -15,21 +15,19 @@ impl Committer {
     /// about the journal's health.
     pub(super) fn commit_failed(&self, failure: JournalError, ended: Vec<NodeRunId>) -> CoordinatorError {
         let now = self.clock.now();
-        let (is_news, doubt) = match &failure {
+        let is_news = match &failure {
             // The journal has refused it, and has logged that.
-            JournalError::Conflict | JournalError::Reserved => (false, false),
-            // Nothing was written, and nothing will be: this process ends.
-            JournalError::Fenced => (true, false),
-            // Nothing was written, and only this record is affected.
-            JournalError::TooBig(_) => (true, false),
-            JournalError::Full(_) => (self.health.not_written(WriteFailure::Full, now), true),
+            JournalError::Conflict | JournalError::Reserved => false,
+            // This process ends, or only this record is affected.
+            JournalError::Fenced | JournalError::TooBig(_) => true,
+            JournalError::Full(_) => self.health.not_written(WriteFailure::Full, now),
             JournalError::Failed(_) => {
                 self.health.not_written(WriteFailure::Failed, now);
-                (true, true)
+                true
             }
             JournalError::Damaged(_) => {
                 self.health.damaged(now);
-                (true, true)
+                true
             }
         };
         if is_news {
@@ -37,7 +35,7 @@ impl Committer {
         } else {
             debug!(self.log, "journal refused a commit"; "error" => %failure);
         }
-        if doubt {
+        if failure.is_in_doubt() {
             self.health.doubt(ended);
         }
         failure.into()

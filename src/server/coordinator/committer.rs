@@ -181,8 +181,9 @@ impl Committer {
                     }
                 }
                 Err(failure) => {
+                    let answer = failure.is_in_doubt().then_some(answer);
                     let error = self.commit_failed(failure, announcement.ended);
-                    return Err(Undecided { error, answer: Some(answer) });
+                    return Err(Undecided { error, answer });
                 }
             }
         }
@@ -273,7 +274,7 @@ impl Committer {
 /// A command that failed.
 pub(super) struct Undecided<T> {
     pub(super) error: CoordinatorError,
-    /// What would have been answered, if its commit has failed: that may be durable.
+    /// What would have been answered, if its commit is in doubt.
     pub(super) answer: Option<T>,
 }
 

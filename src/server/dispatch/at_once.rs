@@ -103,12 +103,14 @@ impl Dispatcher {
     async fn has_begun_after_all(&self, job: &ClaimedJob, attempt: u32) -> Result<bool, CoordinatorError> {
         let Parts { attempts, clock, journal, tasks, .. } = &self.parts;
         let until = clock.now() + DOUBT;
-        while !attempts.has_begun(job, attempt).await? {
+        loop {
+            if let Some(has_begun) = attempts.has_begun(job, attempt).await? {
+                return Ok(has_begun);
+            }
             if !journal.is_shared() || clock.now() >= until || tasks.stopping().is_cancelled() {
                 return Ok(false);
             }
             clock.sleep(LOOK).await;
         }
-        Ok(true)
     }
 }

@@ -63,10 +63,13 @@ impl Dispatcher {
         let held = journal.claims_held(queue.worker(), &[Job::Dispatch, Job::Deadline], ever).await?;
         let held: std::collections::HashSet<_> = held.into_iter().map(|claim| claim.node_run_id).collect();
         for node in in_hand.iter().filter(|node| !held.contains(*node)) {
+            // Asked before the record is: its first commit may be under way (`at_once`), and
+            // durable before the answer is here.
+            let had_started = queue.has_started(node);
             let has_ended = match journal.head_fetch(node).await? {
                 Some(head) => head.is_terminal(),
-                // Its run was pruned, unless its first commit is still under way (`at_once`).
-                None => queue.has_started(node),
+                // Its run was pruned.
+                None => had_started,
             };
             if has_ended {
                 queue.node_ended(node);

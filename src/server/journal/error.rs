@@ -29,6 +29,17 @@ pub enum JournalError {
     Damaged(String),
 }
 
+impl JournalError {
+    /// Whether a commit that failed in this way may be durable, now or later. (A full disk
+    /// says so with certainty only of the file.)
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Failed(_) | Self::Damaged(_) => true,
+            Self::Conflict | Self::Fenced | Self::Reserved | Self::TooBig(_) => false,
+        }
+    }
+}
+
 /// Why the journal could not be opened. The messages are for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

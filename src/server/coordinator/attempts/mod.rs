@@ -121,10 +121,21 @@ impl Attempts {
         Ok(())
     }
 
-    /// Whether an attempt is under way whose commit was reported as failed.
-    pub(crate) async fn has_begun(&self, job: &ClaimedJob, attempt: u32) -> Result<bool, CoordinatorError> {
+    /// Whether this worker has begun an attempt of a new node, by a commit that was reported
+    /// as failed. `None`: there is no such node yet. (Another process may have created it for
+    /// the same idempotency key, and begun it.)
+    pub(crate) async fn has_begun(
+        &self,
+        job: &ClaimedJob,
+        attempt: u32,
+    ) -> Result<Option<bool>, CoordinatorError> {
         let node = self.committer.node_find_bare(&job.node).await?;
-        Ok(node.is_some_and(|node| node.attempt == attempt && waits_for(&node, Job::Deadline)))
+        let me = Some(self.committer.queue.worker());
+        let is_claimed = |node: &NodeRecord| {
+            let by = node.wake.as_ref().and_then(|wake| wake.claimed_by.as_ref());
+            waits_for(node, Job::Deadline) && by == me
+        };
+        Ok(node.map(|node| node.attempt == attempt && is_claimed(&node)))
     }
 
     /// Decides about a node at its executor whose wake-up is due: its deadline has
