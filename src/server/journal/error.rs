@@ -30,8 +30,8 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether a commit that failed in this way may be durable, now or later. (A full disk
-    /// says so with certainty only of the file.)
+    /// Whether a commit that failed in this way may be durable, now or later, so that the
+    /// journal is asked. (`Full` says that it is not; asking is on the safe side.)
     pub fn is_in_doubt(&self) -> bool {
         match self {
             Self::Full(_) | Self::Failed(_) | Self::Damaged(_) => true,
