@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Dispatcher, Parts,
+    poison::is_damaged,
     slots::{Slot, Wish},
 };
 use crate::{
@@ -99,15 +100,20 @@ impl Dispatcher {
     }
 
     /// Whether an attempt has begun whose commit was reported as failed. Of the only process
-    /// of a journal, that is known at once.
+    /// of a journal, that is known once it can be read. (A job that fails counts its attempt
+    /// as lost, which may be another process's: what cannot be read is read again.)
     async fn has_begun_after_all(&self, job: &ClaimedJob, attempt: u32) -> Result<bool, CoordinatorError> {
         let Parts { attempts, clock, journal, tasks, .. } = &self.parts;
         let until = clock.now() + DOUBT;
         loop {
-            if let Some(has_begun) = attempts.has_begun(job, attempt).await? {
-                return Ok(has_begun);
-            }
-            if !journal.is_shared() || clock.now() >= until || tasks.stopping().is_cancelled() {
+            let found = attempts.has_begun(job, attempt).await;
+            let is_over = match found {
+                Ok(Some(has_begun)) => return Ok(has_begun),
+                Ok(None) => !journal.is_shared() || clock.now() >= until,
+                Err(failure) if is_damaged(&failure) => return Err(failure),
+                Err(_) => false,
+            };
+            if is_over || tasks.stopping().is_cancelled() {
                 return Ok(false);
             }
             clock.sleep(LOOK).await;

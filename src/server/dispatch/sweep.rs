@@ -136,10 +136,9 @@ impl Dispatcher {
         let unfinished = std::mem::take(&mut *self.unfinished());
         for job in unfinished {
             let looked = match job.job {
-                // If its attempt has started, the answer is lost.
                 Job::Dispatch => {
-                    let lost = self.parts.attempts.deadline_due(&job, job.attempt + 1);
-                    AssertUnwindSafe(lost).catch_unwind().await
+                    let given_up = self.parts.attempts.call_given_up(&job);
+                    AssertUnwindSafe(given_up).catch_unwind().await
                 }
                 Job::Deadline | Job::CancelExecutor | Job::Approval | Job::SetAside => Ok(Ok(())),
             };

@@ -22,8 +22,8 @@ use crate::{
     types::WorkerId,
 };
 
-/// How long a task waits at most until it looks again whether its worker has a duty by
-/// now. It is notified, too.
+/// How long a task waits at most until it looks again whether its worker has a duty. It
+/// is notified, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which duties this worker holds.
@@ -89,7 +89,8 @@ impl Duties {
         if !self.is_shared {
             return std::future::pending().await;
         }
-        self.wait(clock, || !self.holds(duty, clock.now()), || self.left(duty, clock.now())).await;
+        self.wait(clock, || !self.holds(duty, clock.now()), || self.left(duty, clock.now()).min(LOOK_AGAIN))
+            .await;
     }
 
     /// For how long it is held, if it is not renewed.

@@ -121,9 +121,9 @@ impl Attempts {
         Ok(())
     }
 
-    /// Whether this worker has begun an attempt of a new node, by a commit that was reported
-    /// as failed. `None`: there is no such node yet. (Another process may have created it for
-    /// the same idempotency key, and begun it.)
+    /// Whether this worker has begun an attempt that has not ended. `None`: there is no such
+    /// node, perhaps because the commit that creates it is still under way. (Another process
+    /// may have created the node for the same idempotency key, and begun it.)
     pub(crate) async fn has_begun(
         &self,
         job: &ClaimedJob,
@@ -136,6 +136,17 @@ impl Attempts {
             waits_for(node, Job::Deadline) && by == me
         };
         Ok(node.map(|node| node.attempt == attempt && is_claimed(&node)))
+    }
+
+    /// Decides about a node whose call was given up without a recorded end. If this worker
+    /// has begun the attempt, its answer is lost; another worker's attempt is none of its
+    /// business.
+    pub(crate) async fn call_given_up(&self, job: &ClaimedJob) -> Result<(), CoordinatorError> {
+        let attempt = job.attempt + 1;
+        match self.has_begun(job, attempt).await? {
+            Some(true) => self.deadline_due(job, attempt).await,
+            Some(false) | None => Ok(()),
+        }
     }
 
     /// Decides about a node at its executor whose wake-up is due: its deadline has
