@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   hold ────▶ mark on the Run, Dispatch ──▶ SetAside    of each live node that waits for its dispatch
+//!                               SetAside ──▶ SetAside    of what a pause has set aside: it must not end meanwhile
 //!   release ─▶ no mark,         SetAside ──▶ Dispatch    now
 //!   until ───▶ the same, by the coordinator
 //! ```
@@ -69,10 +70,11 @@ pub fn run_hold(
         return Ok(Decision::unchanged(HeldRun::of(&run)));
     }
     let cx = cx.not_before(&run);
+    let was_held = run.hold.is_some();
     let mut draft = Draft::new(run, cx);
     draft.audited = Audited::run(hold.reason.as_str());
     mark(&mut draft, Some(hold));
-    for head in live.into_iter().filter(|head| head.job() == Some(Job::Dispatch)) {
+    for head in live.into_iter().filter(|head| may_be_dispatched(head, was_held)) {
         let wake = aside(head.wake.as_ref(), head.deadline, cx.now);
         reschedule(&mut draft, head, wake);
     }
@@ -118,6 +120,17 @@ fn release(run: RunRecord, live: Vec<NodeHead>, reason: &str, cx: Cx<'_>) -> Dec
     }
     let answer = HeldRun::of(&draft.run);
     Decision::commit(draft.into_changes(), answer)
+}
+
+/// Whether a node waits for its dispatch, or may wait for it again by the time that the
+/// decision is committed: the end of a pause resumes what is set aside of runs that are not
+/// held, and that has to be a conflict.
+fn may_be_dispatched(head: &NodeHead, was_held: bool) -> bool {
+    match head.job() {
+        Some(Job::Dispatch) => true,
+        Some(Job::SetAside) => !was_held,
+        Some(Job::Deadline | Job::CancelExecutor | Job::Approval) | None => false,
+    }
 }
 
 /// Gives a live node of which only the head was read another wake-up.

@@ -71,6 +71,21 @@ fn held_run_starts_nothing_and_loses_nothing() {
     assert!(["again", "queued", "new"].into_iter().all(|node| started(world.begin(node))));
 }
 
+/// The journal itself resumes what a pause has set aside, unless the run is held. A hold
+/// that is decided before and committed after that has to be a conflict.
+#[test]
+fn hold_is_decided_on_what_a_pause_has_set_aside() {
+    let mut world = busy();
+    world.set_aside("queued");
+    let version = |world: &World| world.node("queued").version;
+    let before = version(&world);
+    world.hold_run(None).expect("it is held");
+    assert_eq!((world.job("queued"), version(&world)), (Some(Job::SetAside), before + 1));
+    // Nothing is resumed of a held run: a change of the hold need not look.
+    world.hold_run(Some(world.now + HOUR)).expect("the hold is changed");
+    assert_eq!((world.job("queued"), version(&world)), (Some(Job::SetAside), before + 1));
+}
+
 #[test]
 fn failure_under_a_hold_is_repeated_after_it() {
     let mut world = busy();

@@ -30,14 +30,20 @@ const PUT: &str = "INSERT INTO pauses (scope, body) VALUES ($1, $2)
 
 const REMOVE: &str = "DELETE FROM pauses WHERE scope = $1";
 
-/// Unclaimed wake-ups that are set aside, but not of held runs.
+/// Unclaimed wake-ups that are set aside, but not of held runs. A run that is held
+/// meanwhile gives its nodes another version, which the lock finds: then they stay as they
+/// are.
 const RESUME: &str = "
-    UPDATE node_runs SET wake_job = 'dispatch', wake_at = $2, version = version + 1
-    WHERE node_run_id IN (
-        SELECT node_run_id FROM node_runs
+    WITH seen AS MATERIALIZED (
+        SELECT node_run_id, version FROM node_runs
         WHERE wake_owner IS NULL AND wake_at IS NOT NULL AND wake_job = 'set_aside'
           AND run_id NOT IN (SELECT run_id FROM runs WHERE held)
-        LIMIT $1 FOR UPDATE SKIP LOCKED)";
+        LIMIT $1),
+    locked AS MATERIALIZED (
+        SELECT node_run_id FROM node_runs JOIN seen USING (node_run_id, version)
+        FOR UPDATE OF node_runs SKIP LOCKED)
+    UPDATE node_runs SET wake_job = 'dispatch', wake_at = $2, version = version + 1
+    WHERE node_run_id IN (SELECT node_run_id FROM locked)";
 
 const CANCELED: &str = concat!(
     "SELECT ",
