@@ -22,7 +22,7 @@
 //!
 //! | environment | |
 //! |---|---|
-//! | `SIM_SEEDS` | the number of seeds (300) |
+//! | `SIM_SEEDS` | the number of seeds |
 //! | `SIM_FROM` | the first seed (1) |
 //! | `SIM_SEED` | this seed alone, with its story |
 //! | `SIM_SHRINK` | 0: a failing scenario is reported as it is |
@@ -56,7 +56,7 @@ use std::{
 };
 
 use run::{Outcome, run};
-use scenario::{Sabotage, Scenario};
+use scenario::{Kind, Sabotage, Scenario};
 
 /// What must occur in 300 seeds, so that the simulation proves something about it.
 const MUST_OCCUR: [&str; 68] = [
@@ -153,44 +153,71 @@ const MUST_OCCUR_AMONG_REPLICAS: [&str; 14] = [
     "silent composite given up",
 ];
 
-/// A world with one process, or with several that share the journal.
-type World = fn(Scenario) -> Scenario;
-const ALONE: World = |scenario| scenario;
-const AMONG_REPLICAS: World = Scenario::with_replicas;
-const SLOWLY: World = Scenario::with_slow_commits;
-
 #[test]
 fn random_faults_lose_repeat_and_block_nothing() {
-    explore(ALONE, &MUST_OCCUR);
+    let Some(counts) = explore(Kind::Alone, 300) else { return };
+    assert_occurred(&counts, &MUST_OCCUR);
 }
 
 #[test]
 fn random_faults_among_replicas_lose_repeat_and_block_nothing() {
-    explore(AMONG_REPLICAS, &MUST_OCCUR_AMONG_REPLICAS);
+    let Some(counts) = explore(Kind::Replicas, 300) else { return };
+    assert_occurred(&counts, &MUST_OCCUR_AMONG_REPLICAS);
 }
 
-fn explore(world: World, must_occur: &[&str]) {
+/// A process that looks for news while it begins a node does not take it for one that
+/// has ended.
+#[test]
+fn slow_commits_among_replicas_lose_no_call() {
+    let Some(counts) = explore(Kind::SlowCommits, 100) else { return };
+    assert_occurred(&counts, &["begun in the commit of its creation"]);
+}
+
+/// A composite without a child at work lives as long as any process hears it.
+#[test]
+fn composite_that_another_process_hears_is_not_silent() {
+    let Some(counts) = explore(Kind::Thoughtful, 12) else { return };
+    assert_occurred(&counts, &["composite thought"]);
+    assert!(!counts.contains_key("silent composite begun again"), "{counts:?}");
+}
+
+/// Thirty seconds without the database: every process lives on, and no node fails.
+#[test]
+fn outage_of_the_journal_expires_no_process_and_fails_no_node() {
+    let Some(counts) = explore(Kind::Outage, 30) else { return };
+    assert_occurred(&counts, &["journal out for all"]);
+    assert!(!counts.contains_key("process ended because it was declared dead"), "{counts:?}");
+    let found = all(1..31, Kind::Outage, Some(Sabotage::ExpiresAfterAnOutage));
+    assert!(found.is_err(), "workers that are declared dead after it are not found");
+}
+
+/// Runs the seeds that the environment names, or this number of them, and counts what
+/// occurred. `None`: it was one seed, or there were too few of them to expect anything.
+fn explore(kind: Kind, seeds: u64) -> Option<BTreeMap<&'static str, u64>> {
     if let Some(seed) = setting("SIM_SEED") {
-        let outcome = run(world(Scenario::of(seed)));
+        let outcome = run(kind.scenario(seed));
         outcome.story.iter().for_each(|line| println!("{line}"));
         assert_eq!(outcome.violation, None, "seed {seed}");
-        return;
+        return None;
     }
-    let (from, seeds) = (setting("SIM_FROM").unwrap_or(1), setting("SIM_SEEDS").unwrap_or(300));
-    let found = all(from..from + seeds, world, None);
-    let counts = found.unwrap_or_else(|(seed, outcome)| report(seed, world, outcome));
+    let enough = seeds;
+    let (from, seeds) = (setting("SIM_FROM").unwrap_or(1), setting("SIM_SEEDS").unwrap_or(seeds));
+    let found = all(from..from + seeds, kind, None);
+    let counts = found.unwrap_or_else(|(seed, outcome)| report(seed, kind, outcome));
     println!("{seeds} seeds from {from}:");
     counts.iter().for_each(|(kind, count)| println!("{count:>9}  {kind}"));
-    if seeds >= 300 {
-        let missing: Vec<_> = must_occur.iter().filter(|kind| !counts.contains_key(**kind)).collect();
-        assert!(missing.is_empty(), "what never occurred: {missing:?}");
-    }
+    (seeds >= enough).then_some(counts)
+}
+
+fn assert_occurred(counts: &BTreeMap<&'static str, u64>, what: &[&str]) {
+    let missing: Vec<_> = what.iter().filter(|kind| !counts.contains_key(**kind)).collect();
+    assert!(missing.is_empty(), "what never occurred: {missing:?}");
 }
 
 #[test]
 fn seed_reproduces_its_story() {
-    for (seed, world) in (1..=12).flat_map(|seed| [(seed, ALONE), (seed, AMONG_REPLICAS)]) {
-        let (one, other) = (run(world(Scenario::of(seed))), run(world(Scenario::of(seed))));
+    for (seed, kind) in (1..=12).flat_map(|seed| [(seed, Kind::Alone), (seed, Kind::Replicas)]) {
+        let (one, other) = (run(kind.scenario(seed)), run(kind.scenario(seed)));
         for (line, again) in one.story.iter().zip(&other.story) {
             assert_eq!(line, again, "seed {seed}");
         }
@@ -212,7 +239,7 @@ fn every_sabotage_is_found() {
         Sabotage::StaleCache,
         Sabotage::IgnoresSilence,
     ] {
-        let found = all(1..201, ALONE, Some(sabotage));
+        let found = all(1..201, Kind::Alone, Some(sabotage));
         assert!(found.is_err(), "{sabotage:?} is not found");
     }
 }
@@ -234,41 +261,30 @@ fn every_sabotage_among_replicas_is_found() {
         Sabotage::SplitsCommits,
         Sabotage::StaleCache,
     ] {
-        // A begin has to be decided before a pause, and committed after it.
-        let world = if sabotage == Sabotage::IgnoresPausesOfOthers { SLOWLY } else { AMONG_REPLICAS };
-        match all(1..201, world, Some(sabotage)) {
+        // A begin has to be decided before a pause, and committed after it. A composite has
+        // to be heard for longer than the limit by a process that does not judge it.
+        let kind = if sabotage == Sabotage::IgnoresPausesOfOthers {
+            Kind::SlowCommits
+        } else if sabotage == Sabotage::KeepsWhatItHears {
+            Kind::Thoughtful
+        } else {
+            Kind::Replicas
+        };
+        match all(1..201, kind, Some(sabotage)) {
             Ok(_) => panic!("{sabotage:?} is not found"),
             Err((seed, outcome)) => println!("{sabotage:?} is found at seed {seed}: {:?}", outcome.violation),
         }
     }
 }
 
-/// Thirty seconds without the database: every process lives on, and no node fails.
-#[test]
-fn outage_of_the_journal_expires_no_process_and_fails_no_node() {
-    let counts = all(1..31, Scenario::with_an_outage, None);
-    let counts = counts.unwrap_or_else(|(seed, outcome)| report(seed, Scenario::with_an_outage, outcome));
-    assert!(counts.contains_key("journal out for all"), "{counts:?}");
-    assert!(!counts.contains_key("process ended because it was declared dead"), "{counts:?}");
-    let found = all(1..31, Scenario::with_an_outage, Some(Sabotage::ExpiresAfterAnOutage));
-    assert!(found.is_err(), "workers that are declared dead after it are not found");
-}
-
-/// A process that looks for news while it begins a node does not take it for one that
-/// has ended.
-#[test]
-fn slow_commits_among_replicas_lose_no_call() {
-    let counts = all(1..101, SLOWLY, None);
-    let counts = counts.unwrap_or_else(|(seed, outcome)| report(seed, SLOWLY, outcome));
-    assert!(counts.contains_key("begun in the commit of its creation"), "{counts:?}");
-}
-
 #[test]
 fn failing_scenario_is_shrunk_and_still_fails() {
     let sabotage = Some(Sabotage::SkipsCancels);
-    let Err((seed, outcome)) = all(1..201, ALONE, sabotage) else { panic!("the sabotage is not found") };
+    let Err((seed, outcome)) = all(1..201, Kind::Alone, sabotage) else {
+        panic!("the sabotage is not found")
+    };
     let (rule, _) = outcome.violation.expect("a violation");
-    let whole = Scenario { sabotage, ..Scenario::of(seed) };
+    let whole = Scenario { sabotage, ..Kind::Alone.scenario(seed) };
     let small = shrink::shrunk(whole.clone(), &rule);
     assert!(small.size() < whole.size() / 2, "{small:#?}");
     assert_eq!(run(small).violation.map(|(rule, _)| rule), Some(rule));
@@ -277,7 +293,7 @@ fn failing_scenario_is_shrunk_and_still_fails() {
 /// Runs seeds until one fails, and counts what happened.
 fn all(
     seeds: std::ops::Range<u64>,
-    world: World,
+    kind: Kind,
     sabotage: Option<Sabotage>,
 ) -> Result<BTreeMap<&'static str, u64>, (u64, Outcome)> {
     let next = AtomicU64::new(seeds.start);
@@ -289,7 +305,7 @@ fn all(
             if seed >= seeds.end || world::lock(&failed).is_some() {
                 return;
             }
-            let outcome = run(Scenario { sabotage, ..world(Scenario::of(seed)) });
+            let outcome = run(Scenario { sabotage, ..kind.scenario(seed) });
             for (kind, count) in &outcome.counts {
                 *world::lock(&counts).entry(*kind).or_default() += count;
             }
@@ -313,13 +329,13 @@ fn all(
 }
 
 /// Reports a failing seed: the smallest scenario that fails, and how to replay it.
-fn report(seed: u64, world: World, outcome: Outcome) -> ! {
+fn report(seed: u64, kind: Kind, outcome: Outcome) -> ! {
     let (rule, what) = outcome.violation.expect("a violation");
-    let whole = world(Scenario::of(seed));
+    let whole = kind.scenario(seed);
     let small = if setting("SIM_SHRINK") == Some(0) { whole } else { shrink::shrunk(whole, &rule) };
     let again = run(small.clone());
     println!("seed {seed} violates \"{rule}\": {what}\n\nthe smallest scenario that does:\n{small}\n");
     again.story.iter().for_each(|line| println!("{line}"));
-    let among = if small.replicas == 1 { "" } else { " --replicas" };
-    panic!("seed {seed} violates \"{rule}\": {what}\nreplay: cargo xtask sim --seed {seed}{among}");
+    let kind = kind.name();
+    panic!("seed {seed} violates \"{rule}\": {what}\nreplay: cargo xtask sim --kind {kind} --seed {seed}");
 }

@@ -41,6 +41,46 @@ pub struct Scenario {
     pub patient: bool,
 }
 
+/// What scenarios have in common. Each kind has a test of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One process.
+    Alone,
+    /// Several processes on one journal.
+    Replicas,
+    /// The same, whose commits take long.
+    SlowCommits,
+    /// The same without faults, and with composites that think.
+    Thoughtful,
+    /// The same without faults but one: the journal is out for all of them.
+    Outage,
+}
+
+impl Kind {
+    /// As `cargo xtask sim --kind` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Replicas => "replicas",
+            Self::SlowCommits => "slow-commits",
+            Self::Thoughtful => "thoughtful",
+            Self::Outage => "outage",
+        }
+    }
+
+    /// The scenario of a seed.
+    pub fn scenario(self, seed: u64) -> Scenario {
+        let scenario = Scenario::of(seed);
+        match self {
+            Self::Alone => scenario,
+            Self::Replicas => scenario.with_replicas(),
+            Self::SlowCommits => scenario.with_slow_commits(),
+            Self::Thoughtful => scenario.with_thoughtful_composites(),
+            Self::Outage => scenario.with_an_outage(),
+        }
+    }
+}
+
 /// A deliberate bug, which the checks must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
@@ -119,6 +159,8 @@ pub struct CompositeOptions {
     /// Each request is sent twice.
     pub repeats: bool,
     pub evaluates: bool,
+    /// For how long it evaluates itself, again and again, without a child at work.
+    pub thinks: Duration,
     /// The state of the completion. `None`: the executor goes silent.
     pub completes: Option<CompletionState>,
     pub patience: Duration,

@@ -29,6 +29,9 @@ use crate::{
 
 /// The interval at which children are polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(700);
+/// The interval at which a composite that thinks says so, more
+/// than twice within the silence limit.
+const THOUGHT: Duration = Duration::from_millis(3_100);
 
 /// A member of the composite executor, as one process reaches it.
 pub struct CompositeRole {
@@ -156,6 +159,7 @@ impl PlanRunner {
             let reason = format!("judged-{}", self.node);
             callers::evaluate(&self.world, &self.run, &self.node, &reason).await?;
         }
+        self.think().await?;
         match self.plan.options.completes {
             Some(state) => callers::complete(&self.world, &self.node, state).await,
             None => {
@@ -163,6 +167,18 @@ impl PlanRunner {
                 Ok(())
             }
         }
+    }
+
+    /// Has nothing at work, and is no less alive for that.
+    async fn think(&self) -> Result<(), CallFailure> {
+        let until = self.world.clock.elapsed() + self.plan.options.thinks;
+        while self.world.clock.elapsed() < until {
+            let reason = format!("thought-{}-{}", self.node, self.world.clock.now());
+            callers::evaluate(&self.world, &self.run, &self.node, &reason).await?;
+            self.world.count("composite thought");
+            self.world.clock.sleep(THOUGHT).await;
+        }
+        Ok(())
     }
 
     async fn create(&self, number: usize, round: &[usize]) -> Result<Vec<NodeRunId>, CallFailure> {

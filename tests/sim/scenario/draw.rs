@@ -11,7 +11,7 @@ use super::{
 
 impl Scenario {
     /// The scenario of a seed.
-    pub fn of(seed: u64) -> Self {
+    pub(super) fn of(seed: u64) -> Self {
         let mut draw = Draw { chance: Chance::new(seed), plans: Vec::new() };
         let mut actions = Vec::new();
         let runs = 1 + draw.chance.below(4) as u32;
@@ -60,7 +60,7 @@ impl Scenario {
 
     /// The same with several processes on one journal, some of which stand still now and
     /// then.
-    pub fn with_replicas(mut self) -> Self {
+    pub(super) fn with_replicas(mut self) -> Self {
         let mut chance = Chance::new(self.seed ^ 0x7265_706c);
         self.replicas = 2 + chance.below(2) as u32;
         for _ in 0..chance.below(4) {
@@ -82,13 +82,12 @@ impl Scenario {
     }
 
     /// Several processes whose commits take longer than it takes them to look for news.
-    pub fn with_slow_commits(self) -> Self {
+    pub(super) fn with_slow_commits(self) -> Self {
         Self { commits_take: Duration::from_millis(800), without_pdp: true, ..self.with_replicas() }
     }
 
-    /// Several processes, of which none has a fault, and an outage of their journal while
-    /// nodes are at work that need no more than time.
-    pub fn with_an_outage(self) -> Self {
+    /// Several processes, of which none has a fault, and nodes that need no more than time.
+    fn undisturbed(self) -> Self {
         let mut scenario = self.with_replicas();
         scenario.patient = true;
         scenario.approvals_wait = None;
@@ -101,16 +100,34 @@ impl Scenario {
             *run = *run * 3 + 1;
             true
         });
-        let mut chance = Chance::new(scenario.seed ^ 0x6f75_7461);
         for plan in &mut scenario.plans {
             if plan.node_type != COMPOSITE {
                 plan.node_type = ATOMIC[0];
             }
-            let after = chance.millis(500, 30_000);
-            plan.executions = vec![Execution { behaviour: Behaviour::Echo, after }];
-            plan.begins = Vec::new();
+            (plan.begins, plan.executions) = (Vec::new(), Vec::new());
             plan.options.completes = Some(STATES[0]);
             plan.options.patience = Duration::from_secs(200);
+        }
+        scenario
+    }
+
+    /// Several processes, and composites that think for several times the silence limit:
+    /// what each process hears of them is little.
+    pub(super) fn with_thoughtful_composites(self) -> Self {
+        let mut scenario = self.undisturbed();
+        for plan in &mut scenario.plans {
+            plan.options.thinks = Duration::from_secs(24);
+        }
+        scenario
+    }
+
+    /// Several processes, and an outage of their journal while nodes are at work.
+    pub(super) fn with_an_outage(self) -> Self {
+        let mut scenario = self.undisturbed();
+        let mut chance = Chance::new(scenario.seed ^ 0x6f75_7461);
+        for plan in &mut scenario.plans {
+            let after = chance.millis(500, 30_000);
+            plan.executions = vec![Execution { behaviour: Behaviour::Echo, after }];
         }
         let outage = ActionKind::JournalOut(Duration::from_secs(30));
         scenario.actions.push(Action { at: chance.millis(1_000, 9_000), what: outage });
@@ -274,6 +291,7 @@ impl Draw {
             keyed: !chance.one_in(3),
             repeats: chance.one_in(4),
             evaluates: chance.one_in(2),
+            thinks: Duration::ZERO,
             completes: (!chance.one_in(8)).then(|| *chance.pick(&STATES)),
             patience: chance.millis(2_000, 60_000),
         }
