@@ -2,18 +2,20 @@
 //!
 //! ```text
 //!   callers ──op──▶ queue ──up to GROUP_MAX──▶ BEGIN · op · … · op · COMMIT ──▶ answers
-//!                                                      │ conflict: this op is undone
-//!                                                      └ no room, failing disk: the whole
-//!                                                        transaction is undone and repeated
-//!                                                        without this op
+//!                                                      │ conflict: undone and repeated with
+//!                                                      │   savepoints, which undo this op alone
+//!                                                      └ no room, failing disk: undone and
+//!                                                        repeated without this op
 //! ```
 //!
 //! A caller queues an operation and waits. The thread takes all queued operations,
 //! commits them in one transaction and answers after the commit: many callers
 //! share one fsync, and a lone caller does not wait for others.
 //!
-//! Each operation has a savepoint, so that a conflict undoes only that operation.
-//! (A lone operation needs none: the transaction is all that has to be undone.)
+//! A conflict must undo only the operation that met it, which takes a savepoint, for which
+//! SQLite keeps a copy of every page that changes. Conflicts are rare: a group is tried
+//! without savepoints, and only if one of its operations fails, it is executed again
+//! with them. (A lone operation needs none: the transaction is all that has to be undone.)
 //! After an error that makes SQLite undo the whole transaction, the operation that
 //! met it gets the error, and the others are executed again without it. If the
 //! commit itself fails, all of them get the error.
@@ -234,16 +236,19 @@ fn transact(
 ) -> Result<(), Failure> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     run("BEGIN IMMEDIATE")?;
-    // For a lone operation the transaction is all that has to be undone: SQLite
-    // need not keep a copy of every page that changes.
-    if let [op] = &mut *group {
-        if let Err(error) = op.apply(connection) {
-            if connection.is_autocommit() {
-                return Err(Failure { culprit: Some(0), error });
-            }
-            return Ok(run("ROLLBACK")?);
+    let is_lone = group.len() == 1;
+    let failed =
+        group.iter_mut().enumerate().find_map(|(index, op)| Some((index, op.apply(connection).err()?)));
+    match failed {
+        None => return commit(connection).map_err(|error| Failure { culprit: None, error }),
+        Some((index, error)) if connection.is_autocommit() => {
+            return Err(Failure { culprit: Some(index), error });
         }
-        return commit(connection).map_err(|error| Failure { culprit: None, error });
+        Some(_) if is_lone => return Ok(run("ROLLBACK")?),
+        Some(_) => {
+            run("ROLLBACK")?;
+            run("BEGIN IMMEDIATE")?;
+        }
     }
     for (index, op) in group.iter_mut().enumerate() {
         run("SAVEPOINT op")?;
