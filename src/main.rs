@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use jarvis_run_coordinator::cli::{self, Cli};
 
+/// A fifth less CPU a run than with that of the C library, at the same memory
+/// (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(&Cli::parse())
 }

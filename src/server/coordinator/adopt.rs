@@ -49,7 +49,7 @@ impl Coordinator {
             return Ok(Some(found));
         }
         let Some(stores) = self.stores_for(caller, run.as_str()) else { return Ok(None) };
-        self.run_adopt(stores, run).await?;
+        Box::pin(self.run_adopt(stores, run)).await?;
         self.committer.run_find(run).await
     }
 
@@ -63,12 +63,13 @@ impl Coordinator {
             return Ok(Some(found));
         }
         let Some(stores) = self.stores_for(caller, node.as_str()) else { return Ok(None) };
-        let stored = stores.runs.node_run_get(node).await.map_err(|error| unavailable(&error))?;
+        let asked = Box::pin(stores.runs.node_run_get(node)).await;
+        let stored = asked.map_err(|error| unavailable(&error))?;
         let Some(stored) = stored else { return Ok(None) };
         if stored.node_run_id != *node {
             return Err(another("NodeRun"));
         }
-        self.run_adopt(stores, &stored.run_id).await?;
+        Box::pin(self.run_adopt(stores, &stored.run_id)).await?;
         self.committer.node_find(node).await
     }
 

@@ -110,10 +110,11 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        Ok(self.decide_and_commit(cause, run, decide).await.map_err(Undecided::error)?.0)
+        Ok(Box::pin(self.decide_and_commit(cause, run, decide)).await.map_err(Undecided::error)?.0)
     }
 
-    /// Also returns the last outbox entry of the decision, if it made any.
+    /// Also returns the last outbox entry of the decision, if it made any. (Callers box it:
+    /// it is larger than all else that they do, and many of them have several.)
     pub(super) async fn decide_and_commit<'s, T, F>(
         &'s self,
         cause: Cause<'s>,

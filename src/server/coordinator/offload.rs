@@ -55,7 +55,7 @@ impl Offload {
     async fn put(&self, node: &NodeHead, outputs: Vec<u8>) -> Result<ResourceRef, OffloadSkipped> {
         let now = self.clock.now();
         let limit = node.deadline.map_or(Duration::MAX, |deadline| deadline.since(now) / 2);
-        self.store.put(outputs, limit).await
+        Box::pin(self.store.put(outputs, limit)).await
     }
 }
 

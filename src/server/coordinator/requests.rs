@@ -29,7 +29,8 @@ impl Committer {
         T: Send,
         F: Future<Output = Result<Decision<T>, CoordinatorError>> + Send,
     {
-        let (answer, owed) = self.decide_and_commit(cause, run, decide).await.map_err(Undecided::error)?;
+        let committed = Box::pin(self.decide_and_commit(cause, run, decide)).await;
+        let (answer, owed) = committed.map_err(Undecided::error)?;
         self.stores_accept(run, owed).await;
         Ok(answer)
     }
@@ -47,7 +48,7 @@ impl Committer {
         F: Future<Output = Result<Decision<(T, Vec<Begun>)>, CoordinatorError>> + Send,
     {
         let no_pause_meanwhile = self.pauses.begins().await;
-        let committed = self.decide_and_commit(cause, run, decide).await;
+        let committed = Box::pin(self.decide_and_commit(cause, run, decide)).await;
         drop(no_pause_meanwhile);
         let (answer, owed) = match committed {
             Ok(((answer, begun), owed)) => {

@@ -41,7 +41,7 @@ struct Reserved {
 pub(super) struct BegunCall {
     kind: NodeKind,
     slot: Slot,
-    assignment: Assignment,
+    assignment: Box<Assignment>,
     in_doubt: bool,
 }
 
@@ -78,7 +78,7 @@ impl Place for Reserved {
     fn call(self: Box<Self>, job: ClaimedJob, assignment: Assignment, in_doubt: bool) {
         let Self { dispatcher, kind, slot, .. } = *self;
         let tasks = dispatcher.parts.tasks.clone();
-        let begun = BegunCall { kind, slot, assignment, in_doubt };
+        let begun = BegunCall { kind, slot, assignment: Box::new(assignment), in_doubt };
         tasks.spawn("job", async move { dispatcher.run_job(job, Some(begun)).await });
     }
 }

@@ -98,7 +98,7 @@ impl Dispatcher {
         let binding = Ok(gate.binding(slot.member()).clone());
         let choice = Choice { resolved, binding, member: gate.name_of(slot.member()) };
         let Some(assignment) = attempts.begin(job, &choice).await? else { return Ok(()) };
-        self.see_through(job, target, slot, assignment).await
+        self.see_through(job, target, slot, Box::new(assignment)).await
     }
 
     /// Calls the executor of an attempt that has begun, and records what comes of it.
@@ -107,7 +107,7 @@ impl Dispatcher {
         job: &ClaimedJob,
         target: Target<'_>,
         mut slot: Slot,
-        assignment: Assignment,
+        assignment: Box<Assignment>,
     ) -> Result<(), CoordinatorError> {
         let attempts = &self.parts.attempts;
         // The commit may have taken long. Nothing was sent: the attempt is lost.
@@ -133,7 +133,7 @@ impl Dispatcher {
             }
             // The attempt stays claimed by this worker until there are children.
             Some(CallOutcome::Accepted) => Ok(()),
-            Some(CallOutcome::Expired) => attempts.deadline_due(job, attempt.number).await,
+            Some(CallOutcome::Expired) => Box::pin(attempts.deadline_due(job, attempt.number)).await,
             None => {
                 info!(self.parts.log, "call dropped: node has ended"; "node_run_id" => %job.node,
                     "attempt" => attempt.number);
@@ -202,14 +202,14 @@ impl Dispatcher {
         &self,
         target: Target<'_>,
         slot: &mut Slot,
-        assignment: Assignment,
+        assignment: Box<Assignment>,
         permit: &Permit,
     ) -> CallOutcome {
         let clock = &*self.parts.clock;
         match target {
             Target::Atomic(pool) => {
                 let deadline = assignment.deadline;
-                let request = atomic_request(assignment);
+                let request = atomic_request(*assignment);
                 let call = pool.role(slot.member()).execute(&request, permit);
                 let Some(answer) = within(clock, deadline.since(clock.now()), call).await else {
                     return CallOutcome::Expired;
@@ -219,7 +219,7 @@ impl Dispatcher {
             }
             Target::Composite { pool, coordinator_url, call_timeout } => {
                 let time = assignment.deadline.since(clock.now()).min(call_timeout);
-                let request = self.composite_request(assignment, coordinator_url).await;
+                let request = self.composite_request(*assignment, coordinator_url).await;
                 let call = pool.role(slot.member()).begin(&request, permit);
                 let answer = call_within(clock, time, pool.gate.service, call).await;
                 pool.gate.answered(slot, &answer);

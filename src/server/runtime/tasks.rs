@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, crit, error};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,6 +33,10 @@ use crate::time::{Clock, Timestamp, backoff};
 /// The backoff between restarts of a task.
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(5);
+/// The largest work that is spawned. There is one for each node at an executor, and each is
+/// allocated, copied and freed. What is awaited in a function is a part of its future,
+/// whether it is awaited or not: without boxes, this was 100 KB.
+const WORK_MAX: usize = 12 << 10;
 /// The maximum number of consecutive panics of a task; panics further apart than
 /// [`QUIET`] are not consecutive.
 const PANICS_MAX: u32 = 5;
@@ -70,8 +74,9 @@ impl TaskSet {
 
     /// Runs `work` in the background until it returns. A task that must run as long
     /// as the server needs [`TaskSet::supervise`].
-    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let tasks = self.clone();
+    pub fn spawn<W: Future<Output = ()> + Send + 'static>(&self, name: &'static str, work: W) {
+        const { assert!(size_of::<W>() <= WORK_MAX, "box what this work seldom awaits") };
+        let (tasks, work) = (self.clone(), Box::pin(work));
         self.tracker.spawn(async move {
             if let Err(panic) = tasks.run(work).await {
                 tasks.panics.count(name, None);
@@ -95,7 +100,7 @@ impl TaskSet {
         self.tracker.spawn(async move {
             let mut consecutive = 0;
             let mut last: Option<Timestamp> = None;
-            while let Err(panic) = tasks.run(start()).await {
+            while let Err(panic) = tasks.run(Box::pin(start())).await {
                 let now = clock.now();
                 let recent = last.is_some_and(|last| now.since(last) < QUIET);
                 consecutive = if recent { consecutive + 1 } else { 1 };
@@ -117,8 +122,9 @@ impl TaskSet {
         });
     }
 
-    /// Runs `work`; a panic is an error with its message.
-    async fn run(&self, work: impl Future<Output = ()> + Send) -> Result<(), String> {
+    /// Runs `work`; a panic is an error with its message. (Boxed, because each function
+    /// that takes a future and awaits it would have room for it twice.)
+    async fn run(&self, work: BoxFuture<'_, ()>) -> Result<(), String> {
         tokio::select! {
             // A task that is cut off does nothing more, even if it is ready.
             biased;

@@ -98,7 +98,7 @@ impl Policy {
     pub async fn ask_again(&self, question: Question<'_>) -> Option<Result<PolicyDecided, PdpUnavailable>> {
         let Self::Pdp { pdp, timeout, outage, clock, .. } = self else { return None };
         let action = question.action;
-        Some(match ask(&**pdp, *timeout, &**clock, question).await {
+        Some(match Box::pin(ask(&**pdp, *timeout, &**clock, question)).await {
             Ok(answer) => {
                 outage.answered(clock.now());
                 Ok(from_pdp(action, answer))
@@ -123,7 +123,7 @@ impl Policy {
                 Some("No PDP configured for policy enforcement".into()),
             ),
             Self::Pdp { pdp, timeout, outage, clock, log } => {
-                match ask(&**pdp, *timeout, &**clock, question).await {
+                match Box::pin(ask(&**pdp, *timeout, &**clock, question)).await {
                     Err(error) if outage.holds(&error) => {
                         outage.failed(&error, clock.now());
                         return Err(PdpUnavailable(error.to_string()));
