@@ -25,7 +25,7 @@ use jarvis_run_coordinator::{
     events::{EventHub, Events},
     journal::{Duties, Journal, JournalError, follow_time},
     metrics::Metrics,
-    outbox::{self, Outbox, Receivers},
+    outbox::{self, Outbox, Patience, Receivers},
     record::Estimate,
     redact::Redactor,
     resilience::ServiceWatch,
@@ -55,8 +55,11 @@ use crate::{
 const SLOTS: usize = 3;
 /// The bound on jobs in memory.
 const IN_HAND: usize = 16;
-/// How long an answer waits for the stores.
-const STORE_WAIT: Duration = Duration::from_millis(400);
+/// When answers wait for the stores: in every second scenario only if those lag behind.
+fn patience(world: &World) -> Patience {
+    let lag = Duration::from_millis(100 * (world.scenario.seed % 2));
+    Patience { lag, wait: Duration::from_millis(400) }
+}
 /// The time limit of a drain.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// The time limit of releasing its claims.
@@ -105,7 +108,7 @@ impl Process {
                 stores: Receivers { runs: Arc::clone(&stores) as _, events: stores, artifacts: None },
                 clock: Arc::clone(&clock),
                 duties: Arc::clone(&duties),
-                wait: STORE_WAIT,
+                patience: patience(world),
                 hosts: ("run-store.test".into(), "event-stream.test".into()),
                 tasks: tasks.clone(),
                 traces: Traces::off(),

@@ -122,7 +122,7 @@ impl Startup<'_> {
                 stores: stores.into(),
                 clock: Arc::clone(&clock),
                 duties: Arc::clone(&duties),
-                wait: settings.wait,
+                patience: outbox::Patience { lag: settings.lag, wait: settings.wait },
                 hosts: (settings.run_store.url.address(), settings.event_stream.url.address()),
                 tasks: outbox_tasks.clone(),
                 traces: traces.clone(),

@@ -140,9 +140,12 @@ variables! {
         ARTIFACT_STORE_URL = base_url("JARVIS_ARTIFACT_STORE_URL",
             "Artifact Store. Required together with the other two.")
             .unset("embedded").example("http://127.0.0.1:8092");
+        STORE_LAG_SECS = own("JARVIS_RUN_COORDINATOR_STORE_LAG_SECS", Kind::SecondsOrNone,
+            "How far Run Store and Event Stream may lag behind before answers wait for them. With 0 each answer \
+             waits, so that what it says can be read from the stores.").default("0");
         STORE_WAIT_SECS = own("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", Kind::SecondsOrNone,
-            "Maximum time that an answer waits until Run Store and Event Stream have accepted the change; may be \
-             0. After that the change is sent in the background.").default("2");
+            "Maximum time that an answer waits until Run Store and Event Stream have accepted the change or have \
+             caught up; may be 0. After that the change is sent in the background.").default("2");
         WITHOUT_STORES = own("JARVIS_RUN_COORDINATOR_WITHOUT_STORES",
             Kind::Choice(&["refuse", "owe", "forget"]),
             "Start without these URLs on a journal that was used with the stores: refuse to start (refuse), keep \

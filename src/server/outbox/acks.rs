@@ -1,5 +1,5 @@
-//! Acknowledgements: accepted entries are deleted from the outbox, in groups and
-//! beside the sending. Entries whose deletion fails are sent again by the next
+//! Acknowledgements: accepted entries are deleted from the outbox, in groups some time
+//! apart and beside the sending. Entries whose deletion fails are sent again by the next
 //! process, which the stores tolerate.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -9,16 +9,23 @@ use slog::{Logger, warn};
 
 use crate::{
     journal::{Journal, OutboxId},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 /// The pause after a failure of the journal.
 pub(super) const RETRY_JOURNAL_AFTER: Duration = Duration::from_secs(1);
 
+/// A group of this many does not wait.
+const MANY: usize = 1000;
+
 pub(super) struct Acks {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     log: Logger,
+    /// The time between two groups.
+    every: Duration,
+    /// The next group is not before.
+    from: Timestamp,
     /// Everything that was read and not deleted yet, if others write to the outbox too.
     in_hand: BTreeSet<OutboxId>,
     accepted: Vec<OutboxId>,
@@ -27,8 +34,15 @@ pub(super) struct Acks {
 }
 
 impl Acks {
-    pub(super) fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, log: Logger) -> Self {
-        Self { journal, clock, log, in_hand: BTreeSet::new(), accepted: Vec::new(), under_way: None }
+    pub(super) fn new(
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        every: Duration,
+        log: Logger,
+    ) -> Self {
+        let from = clock.now();
+        let (in_hand, accepted) = (BTreeSet::new(), Vec::new());
+        Self { journal, clock, log, every, from, in_hand, accepted, under_way: None }
     }
 
     /// Adds entries that were read. A journal that only this process writes is not read
@@ -60,6 +74,12 @@ impl Acks {
                 if self.accepted.is_empty() {
                     return std::future::pending().await;
                 }
+                let now = self.clock.now();
+                if now < self.from && self.accepted.len() < MANY {
+                    self.clock.sleep(self.from.since(now)).await;
+                    continue;
+                }
+                self.from = now + self.every;
                 let ids = std::mem::take(&mut self.accepted);
                 self.under_way = Some((ids.clone(), self.delete(ids)));
             }

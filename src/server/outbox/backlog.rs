@@ -4,13 +4,16 @@
 //! An entry is *settled* when the store has accepted it. What is committed counts as not
 //! settled until the outbox has been read to its end since then: the ids of entries do
 //! not say whether one below them has yet to appear.
+//!
+//! The *age* of the backlog is that of its first entry: for how long this process knows
+//! of it. Entries of runs that have a refused one are left out, because they may stay.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{journal::OutboxId, types::RunId};
+use crate::{journal::OutboxId, time::Timestamp, types::RunId};
 
 /// The maximum number of entries in memory, without those of runs that have a
 /// refused entry: they may stay for a long time, and others must not wait for
@@ -43,6 +46,8 @@ struct Owed {
     /// The entries among them of runs that have a refused one.
     refused: usize,
     runs: HashMap<RunId, RunOwed>,
+    /// When the entries were read, without those of runs that have a refused one.
+    since: BTreeMap<OutboxId, Timestamp>,
 }
 
 #[derive(Default)]
@@ -93,20 +98,30 @@ impl Backlog {
         Some((1 + reasons.count(), reason))
     }
 
-    /// Adds entries that were read. `whole`: when the reading began, if it has reached the
-    /// end.
+    /// Since when the first entry is owed, without those of runs that have a refused one.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.owed.lock().oldest()
+    }
+
+    /// Adds entries that were read `at` this time. `whole`: when the reading began, if it
+    /// has reached the end.
     pub(super) fn read<'a>(
         &self,
         entries: impl Iterator<Item = (&'a RunId, OutboxId)>,
         whole: Option<Moment>,
+        at: Timestamp,
     ) {
         {
             let owed = &mut *self.owed.lock();
             for (run, id) in entries {
                 let of_run = owed.runs.entry(run.clone()).or_default();
                 if of_run.ids.insert(id) {
-                    owed.refused += usize::from(of_run.refused.is_some());
                     owed.entries += 1;
+                    if of_run.refused.is_some() {
+                        owed.refused += 1;
+                    } else {
+                        owed.since.insert(id, at);
+                    }
                 }
             }
             owed.read = whole.unwrap_or(owed.read);
@@ -120,6 +135,9 @@ impl Backlog {
             let owed = &mut *self.owed.lock();
             if let Some(of_run) = owed.runs.get_mut(run) {
                 let settled = ids.iter().filter(|id| of_run.ids.remove(id)).count();
+                for id in ids {
+                    owed.since.remove(id);
+                }
                 owed.entries -= settled;
                 if of_run.refused.is_some() {
                     owed.refused -= settled;
@@ -140,6 +158,9 @@ impl Backlog {
                 && of_run.refused.replace(reason.into()).is_none()
             {
                 owed.refused += of_run.ids.len();
+                for id in &of_run.ids {
+                    owed.since.remove(id);
+                }
             }
         }
         self.progress.notify_waiters();
@@ -159,15 +180,20 @@ impl Backlog {
     }
 
     /// Waits until everything of this run up to `id`, which has been announced, is
-    /// settled.
-    pub(super) async fn settled(&self, run: &RunId, id: OutboxId) {
+    /// settled, or the [oldest](Self::oldest) entry `is_young` again.
+    pub(super) async fn settled(
+        &self,
+        run: &RunId,
+        id: OutboxId,
+        is_young: impl Fn(Option<Timestamp>) -> bool,
+    ) {
         let announced = self.owed.lock().announced;
         loop {
             // Registered before the check, so that no change is missed.
             let progress = self.progress.notified();
             tokio::pin!(progress);
             progress.as_mut().enable();
-            if self.is_settled(run, id, announced) {
+            if self.is_settled(run, id, announced) || is_young(self.oldest()) {
                 return;
             }
             progress.await;
@@ -176,6 +202,10 @@ impl Backlog {
 }
 
 impl Owed {
+    fn oldest(&self) -> Option<Timestamp> {
+        self.since.first_key_value().map(|(_, &since)| since)
+    }
+
     fn tick(&mut self) -> Moment {
         self.now.0 += 1;
         self.now
@@ -188,6 +218,31 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+
+    #[test]
+    fn age_is_that_of_the_first_entry_that_nothing_refuses() {
+        let (poison, a, b) = (RunId::from("poison"), RunId::from("a"), RunId::from("b"));
+        let backlog = Backlog::default();
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+        assert_eq!(backlog.oldest(), None);
+        for (second, run) in [(1_i64, &poison), (2, &a), (3, &b), (4, &a)] {
+            let id = OutboxId(second.unsigned_abs());
+            backlog.read([(run, id)].into_iter(), None, at(second));
+        }
+        assert_eq!(backlog.oldest(), Some(at(1)));
+        backlog.refuse(&poison, "damaged");
+        backlog.read([(&poison, OutboxId(0))].into_iter(), None, at(5));
+        assert_eq!(backlog.oldest(), Some(at(2)), "a refused entry may stay");
+        backlog.settle(&a, &[OutboxId(2)]);
+        assert_eq!(backlog.oldest(), Some(at(3)));
+        backlog.settle(&b, &[OutboxId(3)]);
+        backlog.settle(&poison, &[OutboxId(0), OutboxId(1)]);
+        assert_eq!(backlog.oldest(), Some(at(4)));
+        backlog.settle(&a, &[OutboxId(4)]);
+        assert_eq!((backlog.oldest(), backlog.entries()), (None, 0));
+    }
+
     #[test]
     fn run_is_settled_up_to_its_first_owed_entry() {
         let (a, b) = (RunId::from("a"), RunId::from("b"));
@@ -196,7 +251,7 @@ mod tests {
         let is_settled = |run: &RunId, upto| backlog.is_settled(run, id(upto), Moment::default());
         assert!(!is_settled(&a, 0), "it has not been read");
         let whole = backlog.begin_reading();
-        backlog.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), Some(whole));
+        backlog.read([(&a, id(2)), (&a, id(4)), (&b, id(5))].into_iter(), Some(whole), NOW);
         for (run, upto, settled) in
             [(&a, 1, true), (&a, 2, false), (&a, 9, false), (&b, 4, true), (&b, 5, false)]
         {
@@ -223,12 +278,12 @@ mod tests {
         backlog.announce();
         let moment = backlog.now();
         let is_settled = || backlog.is_settled(&run, OutboxId(1), moment);
-        backlog.read([].into_iter(), Some(too_early));
+        backlog.read([].into_iter(), Some(too_early), NOW);
         assert!(!is_settled(), "the commit may have come after the reading began");
         let later = backlog.begin_reading();
-        backlog.read([].into_iter(), None);
+        backlog.read([].into_iter(), None, NOW);
         assert!(!is_settled(), "the reading has not reached the end");
-        backlog.read([].into_iter(), Some(later));
+        backlog.read([].into_iter(), Some(later), NOW);
         assert!(is_settled());
     }
 
@@ -237,7 +292,7 @@ mod tests {
         let (poison, sound) = (RunId::from("poison"), RunId::from("sound"));
         let backlog = Backlog::default();
         let read = |run: &RunId, ids: std::ops::Range<u64>| {
-            backlog.read(ids.map(|id| (run, OutboxId(id))), None);
+            backlog.read(ids.map(|id| (run, OutboxId(id))), None, NOW);
         };
         let many = ENTRIES_MAX as u64;
         read(&poison, 0..many);
@@ -267,11 +322,16 @@ mod tests {
         let run = RunId::from("a");
         let backlog = Backlog::default();
         backlog.announce();
-        let mut waits = Box::pin(backlog.settled(&run, OutboxId(2)));
+        let mut waits = Box::pin(backlog.settled(&run, OutboxId(2), |_| false));
         assert!(waits.as_mut().now_or_never().is_none(), "it has not been read");
         let whole = backlog.begin_reading();
-        backlog.read([(&run, OutboxId(1))].into_iter(), Some(whole));
+        backlog.read([(&run, OutboxId(1))].into_iter(), Some(whole), NOW);
         assert!(waits.as_mut().now_or_never().is_none(), "it is owed");
+        let mut bears = Box::pin(backlog.settled(&run, OutboxId(1), |oldest| oldest.is_none()));
+        assert!(bears.as_mut().now_or_never().is_none(), "the backlog is old");
+        backlog.refuse(&run, "damaged");
+        assert!(bears.now_or_never().is_some(), "it is young without it");
+        assert!(waits.as_mut().now_or_never().is_none(), "the entry is owed still");
         backlog.settle(&run, &[OutboxId(1)]);
         assert!(waits.now_or_never().is_some());
     }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! One batch is under way at a time, with the events of as many runs as have
-//! some; events that arrive meanwhile go with the next. The store accepts a batch
+//! some; events that arrive meanwhile go with the next. If no answer waits for them,
+//! batches that are not full begin some time apart. The store accepts a batch
 //! as a whole or not at all. So after a duplicate, each of its runs is sent in a
 //! batch of its own, and then event by event until one of them is new: the others
 //! are there.
@@ -28,7 +29,7 @@ use slog::warn;
 
 use super::{
     backlog::Moment,
-    pump::{Call, Destination, PumpParts, PumpState, StoreState},
+    destination::{Call, Destination, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,
@@ -41,6 +42,9 @@ use crate::{
 /// The largest batch.
 const BATCH_MAX: PageLimit = PageLimit { entries: 500, bytes: 1 << 20 };
 
+/// How often held events are looked at while others are gathered.
+const LOOKS_MEANWHILE: u32 = 4;
+
 /// The pump's destination for events.
 pub(super) struct Events {
     pub(super) parts: PumpParts,
@@ -50,6 +54,7 @@ pub(super) struct Events {
 }
 
 /// The ranges of events that one run owes, oldest first.
+#[derive(Default)]
 pub(super) struct RunEvents {
     ranges: VecDeque<Range>,
     mode: BatchMode,
@@ -65,9 +70,10 @@ struct Range {
 }
 
 /// How a run's events are batched.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum BatchMode {
     /// Together with those of other runs.
+    #[default]
     Batched,
     /// In a batch of their own.
     PerRun,
@@ -82,6 +88,8 @@ pub(super) struct Batch {
     bytes: usize,
     /// For each run, the last `seq` in the batch.
     upto: Vec<(RunId, u64)>,
+    /// That of its runs.
+    mode: BatchMode,
 }
 
 impl Destination for Events {
@@ -101,10 +109,11 @@ impl Destination for Events {
             // Not for the Event Stream.
             OutboxItem::Run { .. } | OutboxItem::NodeRun { .. } => return,
         };
-        let run = state.entries.entry(entry.run_id.clone()).or_insert_with(|| {
-            state.ready.push_back(entry.run_id);
-            RunEvents { ranges: VecDeque::new(), mode: BatchMode::Batched, tries: 0 }
-        });
+        let now = self.parts.clock.now();
+        if !state.entries.contains_key(&entry.run_id) {
+            state.gather(entry.run_id.clone(), now);
+        }
+        let run = state.entries.entry(entry.run_id).or_default();
         run.ranges.push_back(Range { id: entry.id, first, last, read: self.objects.backlog.now() });
     }
 
@@ -116,7 +125,22 @@ impl Destination for Events {
     }
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
-        let batch = self.gather(state).await?;
+        // Those that were held go first: they must not wait for a moment without others.
+        if self.parts.store.unblocked.notified().now_or_never().is_some() {
+            let ready = std::mem::take(&mut state.ready);
+            state.ready = state.held.drain(..).chain(ready).collect();
+        }
+        if state.ready.is_empty() {
+            return None;
+        }
+        let Some(batch) = self.gather(state).await else {
+            // All of them are held: they are not looked at with each object that is settled.
+            state.pace(self.parts.clock.now(), LOOKS_MEANWHILE);
+            return None;
+        };
+        if batch.mode == BatchMode::Batched && !batch.is_full() {
+            state.pace(self.parts.clock.now(), 1);
+        }
         let stream = Arc::clone(&self.stream);
         let append = async move {
             let appended = stream.append(&batch.lines).await;
@@ -187,7 +211,7 @@ impl Events {
             }
             let before = (batch.lines.len(), batch.bytes);
             match self.add(&mut batch, &id, run).await {
-                Ok(true) => {}
+                Ok(true) => batch.mode = run.mode,
                 Ok(false) => state.held.push(id.clone()),
                 Err(failure) => {
                     batch.lines.truncate(before.0);

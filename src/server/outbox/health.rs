@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Outbox, pump::StoreState};
+use super::{Outbox, destination::StoreState};
 use crate::{
     journal::Counts,
     types::{HealthCheck, JsonObject},
@@ -36,7 +36,7 @@ impl Outbox {
         let age = counts.outbox_oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
         // Entries that are kept in doubt (see `objects`) are old, but not owed.
         let owed = self.objects.backlog.entries() + self.events.backlog.entries();
-        let lags = owed > 0 && age > self.wait.max(LAG_MIN);
+        let lags = owed > 0 && age > self.patience.wait.max(self.patience.lag).max(LAG_MIN);
         let trouble = lags.then(|| "The stores lag behind the journal, which has all runs and events".into());
         // Entries may have been added since they were counted.
         let entries = counts.outbox.max(owed as u64);

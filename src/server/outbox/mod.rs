@@ -6,23 +6,26 @@
 //!      │                 │            │ objects first
 //!      │                 └─────────▶ pump to the Event Stream events, in batches
 //!      ▼
-//!   the caller's answer waits until both have accepted it, up to a limit
+//!   the caller's answer waits for both while they lag behind, up to a limit
 //! ```
 //!
 //! An entry names what changed; the content is read when it is sent, so what
-//! changes often is not sent often. The stores tolerate repetitions, because an
+//! changes often is not sent often. While no answer waits for it, it is gathered for a
+//! moment, so that a short run costs one call for each of its objects. The stores tolerate repetitions, because an
 //! object has its id as key and an event its `seq`. So an entry is deleted from
 //! the outbox after it was accepted, and may be sent again by the next process.
 //!
 //! | module | purpose |
 //! |---|---|
 //! | `pump` | the loop that both stores have a task of |
+//! | `destination` | what a store is to a pump, and what the pump has in memory |
 //! | `objects`, `events` | the destinations: what differs between the stores |
 //! | `backlog` | the entries in memory by run, and waiting for them |
 //! | `backoff` | the pause while a store accepts nothing |
 //! | `refusal` | what follows from a refused call |
 //! | `call_error` | what a failed call says |
 //! | `acks` | deletes accepted entries from the outbox |
+//! | `answers` | whether an answer waits, and until when |
 //! | `probe` | asks the stores whether they are reachable |
 //! | `health` | the health checks of the stores and of the outbox |
 //!
@@ -39,43 +42,44 @@
 //! run delays no other run, and no stop.
 
 mod acks;
+mod answers;
 mod backlog;
 mod backoff;
 mod call_error;
+mod destination;
 mod events;
 mod health;
 mod objects;
 mod probe;
 mod pump;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use slog::{Logger, o};
 
-pub use self::health::ARTIFACT_STORE;
+pub use self::{answers::Patience, health::ARTIFACT_STORE};
 use self::{
+    answers::Sample,
+    destination::{GATHER, PumpParts, StoreState},
     events::Events,
     objects::{Objects, TracedStore},
     probe::Probe,
-    pump::{PumpParts, StoreState},
 };
 use crate::{
-    journal::{Duties, Duty, Journal, OutboxId},
+    journal::{Duties, Duty, Journal},
     resilience::ServiceWatch,
     runtime::tasks::TaskSet,
     services::{ArtifactStore, EventLog, ObjectStore, Stores},
-    time::{Clock, within},
+    time::Clock,
     traces::Traces,
-    types::RunId,
 };
-
-/// The pauses between two questions whether another process has sent something.
-const ASK_FIRST: Duration = Duration::from_millis(20);
-const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// Where the outbox goes.
 #[derive(Clone)]
@@ -99,8 +103,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Sending the outbox is one of them.
     pub duties: Arc<Duties>,
-    /// How long an answer waits for the stores.
-    pub wait: Duration,
+    /// When an answer waits for the stores.
+    pub patience: Patience,
     /// Host and port of the Run Store and of the Event Stream, for the log.
     pub hosts: (String, String),
     /// The pumps are among these tasks. When they are to stop, they first send
@@ -116,7 +120,9 @@ pub struct Outbox {
     journal: Arc<dyn Journal>,
     duties: Arc<Duties>,
     clock: Arc<dyn Clock>,
-    wait: Duration,
+    patience: Patience,
+    /// If another process sends, an entry of this one that tells how far it is.
+    sample: Mutex<Option<Sample>>,
     objects: Arc<StoreState>,
     events: Arc<StoreState>,
     probe: Arc<Probe>,
@@ -125,7 +131,7 @@ pub struct Outbox {
 impl Outbox {
     /// Starts the pumps. They begin with what an earlier process has left.
     pub fn begin(parts: Parts) -> Arc<Self> {
-        let Parts { journal, stores, clock, duties, wait, hosts, tasks, traces, log } = parts;
+        let Parts { journal, stores, clock, duties, patience, hosts, tasks, traces, log } = parts;
         duties.want(Duty::Outbox);
         let probe = Probe::start(stores.clone(), Arc::clone(&clock), &tasks);
         let (objects, events) = (Arc::<StoreState>::default(), Arc::<StoreState>::default());
@@ -135,6 +141,7 @@ impl Outbox {
             clock: Arc::clone(&clock),
             duties: Arc::clone(&duties),
             stopping: tasks.stopping().clone(),
+            gather: if patience.waits_always() { Duration::ZERO } else { GATHER },
             watch: ServiceWatch::new(to, host, 1, log.clone()),
             log: log.new(o!("to" => to)),
         };
@@ -156,7 +163,8 @@ impl Outbox {
             let destination = Arc::clone(&to_event_stream);
             async move { pump::run_on_duty(&*destination).await }
         });
-        Arc::new(Self { journal, duties, clock, wait, objects, events, probe })
+        let sample = Mutex::default();
+        Arc::new(Self { journal, duties, clock, patience, sample, objects, events, probe })
     }
 
     /// Calls to each store so far: its name, those that it accepted, and the others.
@@ -171,51 +179,5 @@ impl Outbox {
     pub fn entries_added(&self) {
         self.objects.entries_added();
         self.events.entries_added();
-    }
-
-    /// Waits until both stores have accepted everything of this run up to `id`, at
-    /// most for the configured time. A store that has been failing for as long is
-    /// not waited for at all.
-    pub async fn accepted(&self, run: &RunId, id: OutboxId) {
-        let here = async {
-            let objects = self.accepted_by(&self.objects, run, id);
-            let events = self.accepted_by(&self.events, run, id);
-            tokio::join!(objects, events);
-        };
-        let accepted = async {
-            tokio::select! {
-                biased;
-                () = here => {}
-                () = self.accepted_elsewhere(run, id), if self.journal.is_shared() => {}
-            }
-        };
-        // Health reports whether the stores lag behind.
-        within(&*self.clock, self.wait, accepted).await;
-    }
-
-    /// The same if another process may send them: the journal knows what it has sent. A
-    /// store that this one cannot reach is not waited for either.
-    async fn accepted_elsewhere(&self, run: &RunId, id: OutboxId) {
-        let mut pause = ASK_FIRST;
-        loop {
-            self.clock.sleep(pause).await;
-            pause = (pause * 2).min(ASK_EVERY);
-            if self.duties.holds(Duty::Outbox, self.clock.now()) {
-                continue;
-            }
-            let unreachable = self.probe.unreachable();
-            let is_reached = unreachable.run_store.is_none() && unreachable.event_stream.is_none();
-            // What cannot be read now is asked for again.
-            if !is_reached || self.journal.outbox_settled(run, id).await.unwrap_or(false) {
-                return;
-            }
-        }
-    }
-
-    async fn accepted_by(&self, store: &StoreState, run: &RunId, id: OutboxId) {
-        let now = self.clock.now();
-        if store.backoff.failing().is_none_or(|failing| now.since(failing.since) < self.wait) {
-            store.backlog.settled(run, id).await;
-        }
     }
 }

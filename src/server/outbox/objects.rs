@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use super::{
     call_error::may_take_effect,
-    pump::{Call, DOUBT, Destination, PumpParts, PumpState, StoreState},
+    destination::{Call, DOUBT, Destination, GATHER, PumpParts, PumpState, StoreState},
 };
 use crate::{
     clients::CallError,
@@ -73,6 +73,8 @@ struct Object {
     run: RunId,
     /// Entries that the next call settles.
     owed: Vec<OutboxId>,
+    /// The next call for them is not before.
+    due: Timestamp,
     /// Entries that the call under way settles, if there is one.
     sending: Option<Vec<OutboxId>>,
     /// The store does not have it yet, as far as is known.
@@ -126,22 +128,29 @@ impl Destination for Objects {
             // Not for the Run Store.
             OutboxItem::Events { .. } => return,
         };
+        let now = self.parts.clock.now();
         let object = state.entries.objects.entry(key.clone()).or_insert_with(|| Object {
             run: run_id,
             owed: Vec::new(),
+            due: now,
             sending: None,
             new: false,
             tries: 0,
             doubt: None,
         });
+        // Another entry goes with those before it. After a failure they wait for their next
+        // try.
+        let is_first = object.owed.is_empty() && object.tries == 0;
         object.owed.push(id);
         object.new |= new;
         if let Some(until) = state.in_doubt_until {
             object.doubt.get_or_insert(Doubt { until, ids: Vec::new() });
         }
-        // After a failure it waits for its next try.
-        if object.tries == 0 {
-            state.ready.push_back(key);
+        if is_first {
+            let due = state.gather(key.clone(), now);
+            if let Some(object) = state.entries.objects.get_mut(&key) {
+                object.due = due;
+            }
         }
     }
 
@@ -152,10 +161,13 @@ impl Destination for Objects {
 
     async fn next_call(&self, state: &mut PumpState<Self>) -> Option<Call<Self>> {
         let now = self.parts.clock.now();
+        let until = if state.stopping { now + GATHER } else { now };
         loop {
             let key = state.ready.pop_front()?;
             let Entries { objects, content } = &mut state.entries;
-            let Some(object) = objects.get_mut(&key).filter(|object| object.is_due(now)) else { continue };
+            let Some(object) = objects.get_mut(&key).filter(|object| object.is_due(now, until)) else {
+                continue;
+            };
             object.sending = Some(std::mem::take(&mut object.owed));
             // After a call that broke off, it is unknown what the store has.
             let known = if object.doubt.is_some() { None } else { content.get(&key).copied() };
@@ -228,7 +240,10 @@ impl Objects {
             }
         }
         if !object.owed.is_empty() {
-            state.ready.push_back(key);
+            // Or it is gathered still.
+            if object.due <= self.parts.clock.now() || state.stopping {
+                state.ready.push_back(key);
+            }
         } else if object.doubt.is_none() {
             state.entries.objects.remove(&key);
         }
@@ -236,9 +251,11 @@ impl Objects {
 }
 
 impl Object {
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// Whether a call may start now, with entries that are due `until` then.
+    fn is_due(&self, now: Timestamp, until: Timestamp) -> bool {
         let doubt_is_over = self.doubt.as_ref().is_some_and(|doubt| doubt.until <= now);
-        self.sending.is_none() && (!self.owed.is_empty() || doubt_is_over)
+        let owes = !self.owed.is_empty() && self.due <= until;
+        self.sending.is_none() && (owes || doubt_is_over)
     }
 }
 
@@ -249,7 +266,7 @@ fn retry(state: &mut PumpState<Objects>, key: Key, sent: Vec<OutboxId>, now: Tim
         // The call was only to end the doubt. New entries do not wait for that.
         doubt.until = now + DOUBT;
         state.later.insert((doubt.until, key.clone()));
-        if !object.owed.is_empty() {
+        if !object.owed.is_empty() && object.due <= now {
             state.ready.push_back(key);
         }
         return;
@@ -257,7 +274,10 @@ fn retry(state: &mut PumpState<Objects>, key: Key, sent: Vec<OutboxId>, now: Tim
     object.owed.splice(0..0, sent);
     let (run, tries) = (object.run.clone(), object.tries);
     object.tries = tries.saturating_add(1);
-    state.retry(key, tries, &run, now, cap);
+    let due = state.retry(key.clone(), tries, &run, now, cap);
+    if let Some(object) = state.entries.objects.get_mut(&key) {
+        object.due = due;
+    }
 }
 
 /// The Run Store, and the traces that calls of it belong to.

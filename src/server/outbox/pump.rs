@@ -2,40 +2,35 @@
 //! a task of it; what differs between them is a [`Destination`].
 //!
 //! ```text
-//!            read                    next_call              ended
-//!   outbox ────────▶ take_in ─▶ ready ─────────▶ call ──┬──▶ accepted ─▶ acks ─▶ out of the outbox
-//!                                 ▲ ▲                   │
-//!                                 │ └── later ◀─────────┤ refused: after a backoff
-//!                                 └──── held            └ (more than one attempt, in order)
-//!                                        until the other store has what it depends on
+//!            read                      next_call              ended
+//!   outbox ────────▶ gathered ─▶ ready ─────────▶ call ──┬──▶ accepted ─▶ acks ─▶ out of the outbox
+//!                                  ▲ ▲                   │
+//!                                  │ └── later ◀─────────┤ refused: after a backoff
+//!                                  └──── held            └ (more than one attempt, in order)
+//!                                         until the other store has what it depends on
 //! ```
+//!
+//! If no answer waits for the stores, a key stays gathered for a moment ([`GATHER`](super::destination::GATHER)):
+//! what changes meanwhile costs no call of its own. For the same reason the outbox is read,
+//! events are appended and entries are deleted in groups, some time apart.
 //!
 //! **Invariants.** A key is in one call at a time, so nothing overtakes. While the
 //! store accepts nothing, one call at a time finds out whether that is over.
 //! Entries in memory are bounded (`backlog`); the rest stays in the journal. A
 //! pump that stops first sends what can be sent.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use slog::{Logger, warn};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use futures::{FutureExt, StreamExt};
+use slog::warn;
 
 use super::{
-    acks::{Acks, RETRY_JOURNAL_AFTER},
-    backlog::Backlog,
-    backoff::Backoff,
+    acks::RETRY_JOURNAL_AFTER,
+    destination::{Destination, PumpParts, PumpState},
 };
 use crate::{
-    journal::{Duties, Duty, Journal, OutboxEntry, OutboxId, Recipient},
-    resilience::ServiceWatch,
-    time::{Clock, Timestamp, backoff},
-    types::RunId,
+    journal::{Duty, OutboxId},
+    time::Timestamp,
 };
 
 /// Entries read at a time.
@@ -47,123 +42,8 @@ const POLL_EVERY: Duration = Duration::from_secs(10);
 /// The same where other processes add entries, too.
 const POLL_SHARED_EVERY: Duration = Duration::from_millis(100);
 
-/// Entries in hand from which on new ones are only looked for when it polls: each look
-/// leaves out all that is in hand.
-const MANY_IN_HAND: usize = 1000;
-
-/// How long a call that broke off may still take effect.
-pub(super) const DOUBT: Duration = Duration::from_secs(30);
-
-/// The first backoff of a single entry.
-const BASE: Duration = Duration::from_millis(100);
-
-/// The state of one store that others may ask: answers that wait, health, and
-/// the other pump.
-#[derive(Default)]
-pub(super) struct StoreState {
-    pub(super) backlog: Backlog,
-    pub(super) backoff: Backoff,
-    /// The outbox has new entries.
-    pub(super) new_entries: Notify,
-    /// The other store has accepted something that held entries may depend on.
-    pub(super) unblocked: Notify,
-    /// Calls that the store accepted, and refused or did not answer.
-    pub(super) accepted: AtomicU64,
-    pub(super) refused: AtomicU64,
-}
-
-impl StoreState {
-    /// Notifies the pump of entries that a commit has added, or may have.
-    pub(super) fn entries_added(&self) {
-        self.backlog.announce();
-        self.new_entries.notify_one();
-    }
-}
-
-/// What every pump has.
-pub(super) struct PumpParts {
-    pub(super) store: Arc<StoreState>,
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) duties: Arc<Duties>,
-    pub(super) stopping: CancellationToken,
-    pub(super) watch: ServiceWatch,
-    pub(super) log: Logger,
-}
-
-/// A call to a store.
-pub(super) type Call<D> = BoxFuture<'static, <D as Destination>::Outcome>;
-
-/// What differs between the stores.
-pub(super) trait Destination: Sized + Send + Sync {
-    const RECIPIENT: Recipient;
-
-    /// The maximum number of concurrent calls.
-    const CALLS_MAX: usize;
-
-    /// Entries with the same key are sent in order.
-    type Key: Clone + Ord + Send;
-
-    /// What has been read and not been accepted, by key.
-    type Entries: Default + Send;
-
-    /// The outcome of a call.
-    type Outcome: Send;
-
-    fn parts(&self) -> &PumpParts;
-
-    /// Adds an entry that was read. Its key becomes ready unless it waits for
-    /// something.
-    fn take_in(&self, state: &mut PumpState<Self>, entry: OutboxEntry);
-
-    /// A page of the outbox was read, with this number of entries.
-    fn page_read(&self, entries: usize);
-
-    /// The next call, if any key is ready for one.
-    fn next_call(&self, state: &mut PumpState<Self>) -> impl Future<Output = Option<Call<Self>>> + Send;
-
-    /// Settles or retries what a call was about.
-    fn ended(&self, state: &mut PumpState<Self>, outcome: Self::Outcome);
-}
-
-/// What a pump has in memory.
-pub(super) struct PumpState<D: Destination> {
-    pub(super) entries: D::Entries,
-    /// Keys whose next call may start now.
-    pub(super) ready: VecDeque<D::Key>,
-    /// Keys whose next call may start at that time.
-    pub(super) later: BTreeSet<(Timestamp, D::Key)>,
-    /// Keys that wait for the other store.
-    pub(super) held: Vec<D::Key>,
-    pub(super) acks: Acks,
-    /// The highest entry that was read.
-    read_to: OutboxId,
-    /// What is read was in the outbox when this process took over the duty to send: the
-    /// last call of its predecessor may take effect until then.
-    pub(super) in_doubt_until: Option<Timestamp>,
-    calls: FuturesUnordered<Call<D>>,
-}
-
-impl<D: Destination> PumpState<D> {
-    fn new(parts: &PumpParts) -> Self {
-        let acks = Acks::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.log.clone());
-        Self {
-            entries: D::Entries::default(),
-            ready: VecDeque::new(),
-            later: BTreeSet::new(),
-            held: Vec::new(),
-            acks,
-            read_to: OutboxId::default(),
-            in_doubt_until: parts.journal.is_shared().then(|| parts.clock.now() + DOUBT),
-            calls: FuturesUnordered::new(),
-        }
-    }
-
-    /// Schedules another call for a key after `tries` failed ones.
-    pub(super) fn retry(&mut self, key: D::Key, tries: u32, run: &RunId, from: Timestamp, cap: Duration) {
-        self.later.insert((from + backoff(tries, BASE, cap, run.as_str()), key));
-    }
-}
+/// The outbox is read this many times while changes are gathered.
+const READS_MEANWHILE: u32 = 4;
 
 /// Runs a pump until it is stopped, whenever this worker has the duty to send. Calls that
 /// are under way when it is lost are dropped: the next sender doubts them.
@@ -191,33 +71,44 @@ async fn run<D: Destination>(destination: &D) {
     let PumpParts { store, clock, .. } = parts;
     store.backlog.reset();
     let mut state = PumpState::new(parts);
-    let (mut unread, mut stopping) = (true, false);
+    let mut unread = true;
     let poll_every = if parts.journal.is_shared() { POLL_SHARED_EVERY } else { POLL_EVERY };
     let mut poll_at = clock.now();
     loop {
         unread |= clock.now() >= poll_at;
-        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
-        if unread && !is_later && store.backlog.has_room() {
-            unread = read(destination, &mut state).await.is_unfinished(stopping);
+        if unread && state.may_read(store, clock.now(), poll_at) {
+            // What was committed before the reading needs no other one.
+            let _notified = store.new_entries.notified().now_or_never();
+            unread = read(destination, &mut state).await.is_unfinished(state.stopping);
             poll_at = clock.now() + poll_every;
         }
         start_calls(destination, &mut state).await;
-        let is_later = state.acks.in_hand_count() >= MANY_IN_HAND && clock.now() < poll_at;
-        let to_read = unread && !is_later && store.backlog.has_room();
+        let now = clock.now();
+        let to_read = unread && state.may_read(store, now, poll_at);
         let waiting = !state.ready.is_empty() || !state.held.is_empty();
-        if stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
+        if state.stopping && !to_read && state.calls.is_empty() && (!waiting || store.backoff.is_failing()) {
             return state.acks.finish().await;
         }
-        let pause = pause(parts, &state, (!unread || is_later).then_some(poll_at));
-        let PumpState { calls, acks, .. } = &mut state;
+        // If only room is missing, an entry that is settled makes some.
+        let read_at =
+            if unread { Some(state.read_at(poll_at)).filter(|&at| at > now) } else { Some(poll_at) };
+        let pause = pause(parts, &state, now, read_at);
+        let (is_paced, stopping) = (state.call_from > now, state.stopping);
+        let PumpState { calls, acks, held, ready, .. } = &mut state;
         tokio::select! {
             // In this order, in which nothing keeps the others from their turn: the
             // deletions never end, and a notification is one.
             biased;
-            () = parts.stopping.cancelled(), if !stopping => (unread, stopping) = (true, true),
+            () = parts.stopping.cancelled(), if !stopping => {
+                unread = true;
+                state.hurry(clock.now());
+            }
             () = acks.work() => {}
-            () = store.unblocked.notified() => state.ready.extend(state.held.drain(..)),
-            () = store.new_entries.notified() => unread = true,
+            // Without them the notifications wait: each would wake the pump.
+            () = store.unblocked.notified(), if !held.is_empty() && !is_paced => {
+                ready.extend(held.drain(..));
+            }
+            () = store.new_entries.notified(), if !unread => unread = true,
             Some(outcome) = calls.next() => destination.ended(&mut state, outcome),
             () = std::future::ready(()), if to_read => {}
             () = pause => {}
@@ -259,7 +150,8 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
         Ok(entries) => {
             let (count, is_full) = (entries.len(), entries.len() >= PAGE as usize);
             let ids = entries.iter().map(|entry| (&entry.run_id, entry.id));
-            store.backlog.read(ids, (!is_full).then_some(began));
+            let now = clock.now();
+            store.backlog.read(ids, (!is_full).then_some(began), now);
             state.acks.read(entries.iter().map(|entry| entry.id));
             state.read_to = entries.last().map_or(state.read_to, |last| last.id.max(state.read_to));
             entries.into_iter().for_each(|entry| destination.take_in(state, entry));
@@ -267,6 +159,7 @@ async fn read<D: Destination>(destination: &D, state: &mut PumpState<D>) -> Read
             if is_full {
                 return Read::More;
             }
+            state.read_from = now + state.gather / READS_MEANWHILE;
             // What follows was committed later, and nothing was sent of it.
             state.in_doubt_until = None;
             Read::All
@@ -286,10 +179,8 @@ async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) 
     if !duties.holds(Duty::Outbox, now) {
         return;
     }
-    while state.later.first().is_some_and(|(at, _)| *at <= now) {
-        state.ready.extend(state.later.pop_first().map(|(_, key)| key));
-    }
-    if store.backoff.paused_until(now).is_some() {
+    state.due(now);
+    if now < state.call_from || store.backoff.paused_until(now).is_some() {
         return;
     }
     let max = if store.backoff.is_failing() { 1 } else { D::CALLS_MAX };
@@ -299,16 +190,22 @@ async fn start_calls<D: Destination>(destination: &D, state: &mut PumpState<D>) 
     }
 }
 
-/// Waits until a call may start, or the outbox is to be polled.
+/// Waits until a call may start, or until the outbox is to be read.
 fn pause<D: Destination>(
     parts: &PumpParts,
     state: &PumpState<D>,
-    poll_at: Option<Timestamp>,
+    now: Timestamp,
+    read_at: Option<Timestamp>,
 ) -> impl Future<Output = ()> + Send + use<D> {
-    let now = parts.clock.now();
-    let later = state.later.first().map(|(at, _)| *at);
-    let paused = parts.store.backoff.paused_until(now).filter(|_| !state.ready.is_empty());
-    let next = later.into_iter().chain(paused).chain(poll_at).min();
+    let waiting = !state.ready.is_empty() || !state.held.is_empty();
+    let times = [
+        state.gathered.front().map(|(at, _)| *at),
+        state.later.first().map(|(at, _)| *at),
+        Some(state.call_from).filter(|&at| waiting && at > now),
+        parts.store.backoff.paused_until(now).filter(|_| !state.ready.is_empty()),
+        read_at,
+    ];
+    let next = times.into_iter().flatten().min();
     let clock = Arc::clone(&parts.clock);
     async move {
         match next {

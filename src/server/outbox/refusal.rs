@@ -8,7 +8,7 @@ use slog::{error, warn};
 use super::{
     backoff,
     call_error::{is_about_content, reason},
-    pump::PumpParts,
+    destination::PumpParts,
 };
 use crate::{clients::CallError, journal::JournalError, time::Timestamp, types::RunId};
 

@@ -10,7 +10,8 @@ use crate::support::{FakeStores, StoreFault, TestServer, UNREACHABLE, soon};
 async fn answer_waits_until_the_stores_have_the_change() {
     let stores = FakeStores::start();
     // The limit is longer than the test: it does not end the wait.
-    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")]).await;
+    let wait = ("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600");
+    let t = start(&stores, &[("JARVIS_RUN_COORDINATOR_STORE_LAG_SECS", "0"), wait]).await;
     let run = t.run_start("atomic.hang", json!({"x": 1})).await;
     let root = &run.root_node_run_id;
     assert!(stores.object(&format!("runs/{}", run.run_id)).is_some());

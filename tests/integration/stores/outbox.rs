@@ -22,7 +22,10 @@ use crate::support::{FakeStores, TestServer, process::start_request, soon};
 async fn failed_outbox_read_is_retried_without_requests() {
     let (stores, faults) = (FakeStores::start(), Faults::none());
     // An answer comes only when every entry has been read and sent.
-    let mut vars = vec![("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600")];
+    let mut vars = vec![
+        ("JARVIS_RUN_COORDINATOR_STORE_LAG_SECS", "0"),
+        ("JARVIS_RUN_COORDINATOR_STORE_WAIT_SECS", "600"),
+    ];
     vars.extend(stores.vars());
     vars.extend(TestServer::IDLE);
     let t = TestServer::start_with_faults(&faults, &vars).await;

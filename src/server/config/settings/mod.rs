@@ -188,7 +188,9 @@ pub struct Stores {
     pub run_store: Endpoint,
     pub event_stream: Endpoint,
     pub artifact_store: Endpoint,
-    /// How long an answer waits until they have accepted it.
+    /// How far they may lag behind before answers wait for them.
+    pub lag: Duration,
+    /// How long such an answer waits at most.
     pub wait: Duration,
 }
 

@@ -234,9 +234,10 @@ fn stores(vars: &dyn Vars) -> Result<Option<Stores>, ConfigError> {
     let run_store = endpoint(vars, &v::RUN_STORE_URL, &v::RUN_STORE_AUDIENCE)?;
     let event_stream = endpoint(vars, &v::EVENT_STREAM_URL, &v::EVENT_STREAM_AUDIENCE)?;
     let artifact_store = endpoint(vars, &v::ARTIFACT_STORE_URL, &v::ARTIFACT_STORE_AUDIENCE)?;
+    let lag = v::STORE_LAG_SECS.read_required(vars, value::seconds_or_none)?;
     let wait = v::STORE_WAIT_SECS.read_required(vars, value::seconds_or_none)?;
     Ok(run_store.zip(event_stream).zip(artifact_store).map(|((run_store, event_stream), artifact_store)| {
-        Stores { run_store, event_stream, artifact_store, wait }
+        Stores { run_store, event_stream, artifact_store, lag, wait }
     }))
 }
 
