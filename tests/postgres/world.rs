@@ -58,7 +58,7 @@ pub(crate) fn log() -> Logger {
 pub(crate) fn options(url: &str) -> PostgresOptions {
     let url = DatabaseUrl::parse(url).expect("a URL");
     let tls = database_tls(url.tls()).expect("usable");
-    PostgresOptions { url, tls, writers: 2, readers: 2, outbox: true }
+    PostgresOptions { url, tls, writers: 2, readers: 2, outbox: true, news: true }
 }
 
 pub(crate) async fn open(url: &str) -> PostgresJournal {

@@ -22,8 +22,8 @@ use std::{
 
 use jarvis_run_coordinator::{
     journal::{
-        ClaimFilter, Duty, Heartbeats, Journal, JournalError, OpenError, OutboxEntry, OutboxId, Parked,
-        Recipient, SignOfLife, Workers,
+        ClaimFilter, Duty, Heartbeats, Journal, JournalError, News, OpenError, OutboxEntry, OutboxId, Parked,
+        Reached, Recipient, SignOfLife, Workers,
         intercept::{Intercepted, Interceptor},
         sqlite::SqliteJournal,
     },
@@ -36,7 +36,7 @@ use self::{commit::describe, fail_points::Commits, sabotage::Kept};
 use crate::{
     life::Life,
     scenario::{Sabotage, WriteFault},
-    world::{World, lock},
+    world::{Fate, World, lock},
 };
 
 pub struct SimJournal {
@@ -324,6 +324,39 @@ impl Interceptor for SimJournal {
             seen = now;
         }
         self.write("declare_dead", || self.inner.declare_dead(&seen)).await
+    }
+
+    fn announce(&self, news: News) {
+        if self.world.is_sabotaged(Sabotage::TellsNoOthers) {
+            return;
+        }
+        match self.world.fate_of_news() {
+            Fate::Lost => self.world.count("news lost"),
+            Fate::Doubled => {
+                self.world.count("news doubled");
+                self.inner.announce(news.clone());
+                self.inner.announce(news);
+            }
+            Fate::Arrives => self.inner.announce(news),
+        }
+    }
+
+    async fn announced(&self) -> News {
+        let news = self.inner.announced().await;
+        self.life.gate().await;
+        self.world.lag().await;
+        if self.life.was_cut_off().await {
+            return News::anything();
+        }
+        self.world.count("news arrived");
+        news
+    }
+
+    async fn runs_reached(&self, runs: &[RunId]) -> Result<Vec<Reached>, JournalError> {
+        if self.world.is_sabotaged(Sabotage::TellsNoOthers) {
+            return Ok(Vec::new());
+        }
+        self.read("runs_reached", self.inner.runs_reached(runs)).await
     }
 
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {

@@ -136,7 +136,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// What must occur besides when several processes share the journal.
-const MUST_OCCUR_AMONG_REPLICAS: [&str; 14] = [
+const MUST_OCCUR_AMONG_REPLICAS: [&str; 17] = [
     "begun in the commit of its creation",
     "call to a store lost",
     "call to a store takes effect late",
@@ -147,6 +147,9 @@ const MUST_OCCUR_AMONG_REPLICAS: [&str; 14] = [
     "process cut off from the journal",
     "conflict",
     "dispatch paused",
+    "news arrived",
+    "news doubled",
+    "news lost",
     "process ended because it was declared dead",
     "process frozen",
     "silent composite begun again",
@@ -257,6 +260,8 @@ fn every_sabotage_among_replicas_is_found() {
         Sabotage::ExpiresAfterAnOutage,
         Sabotage::ReadsLiveBeforeRun,
         Sabotage::AnswersFromItsCache,
+        Sabotage::TellsNoOthers,
+        Sabotage::ReusesAWorkerName,
         Sabotage::KeepsClaimsOfDeadWorkers,
         Sabotage::SplitsCommits,
         Sabotage::StaleCache,

@@ -46,6 +46,7 @@ use crate::{
     executors::{AtomicRole, CompositeRole},
     journal::SimJournal,
     life::Life,
+    scenario::Sabotage,
     services::Services,
     stores::SimStores,
     world::World,
@@ -85,9 +86,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process; `None` if the start failed.
+    /// Starts the process of a replica; `None` if the start failed.
     async fn start(
         world: &Arc<World>,
+        replica: u32,
         life: &Arc<Life>,
         (tasks, beats): (&TaskSet, &TaskSet),
     ) -> Option<Arc<Self>> {
@@ -97,7 +99,10 @@ impl Process {
         let floor = journal.latest_commit_time().await.ok()?;
         let (machine, followed) = clocks(world, &*journal).await.ok()?;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::begin(machine, floor, |_| {}));
-        let owner: WorkerId = world.ids.owner_id();
+        let owner = match world.is_sabotaged(Sabotage::ReusesAWorkerName) {
+            true => WorkerId::new(format!("owner_{replica}")),
+            false => world.ids.owner_id(),
+        };
         world.trace(format_args!("a process starts: {owner}"));
         let (queue, jobs) = WorkQueue::new(owner, IN_HAND);
         let duties = Arc::new(Duties::new(&*journal));
@@ -280,7 +285,7 @@ async fn clocks(
 }
 
 /// Starts a process whenever this one of the replicas is gone.
-pub async fn keep_up(world: Arc<World>) {
+pub async fn keep_up(world: Arc<World>, replica: u32) {
     loop {
         let life = Arc::new(Life::default());
         let tasks = TaskSet::new(world.story.logger(&world.clock, "coordinator").new(o!()));
@@ -288,7 +293,7 @@ pub async fn keep_up(world: Arc<World>) {
         let started = tokio::select! {
             biased;
             () = life.died() => None,
-            process = Process::start(&world, &life, (&tasks, &beats)) => process,
+            process = Process::start(&world, replica, &life, (&tasks, &beats)) => process,
         };
         if let Some(process) = started {
             world.is_up(process);

@@ -55,8 +55,8 @@ pub fn run(scenario: Scenario) -> Outcome {
 }
 
 async fn play(world: &Arc<World>, idle: &Idle) {
-    for _ in 0..world.scenario.replicas {
-        world.tasks.spawn("starts processes", process::keep_up(Arc::clone(world)));
+    for replica in 0..world.scenario.replicas {
+        world.tasks.spawn("starts processes", process::keep_up(Arc::clone(world), replica));
     }
     let abandoned = Abandoned::default();
     let mut actions = world.scenario.actions.iter().peekable();

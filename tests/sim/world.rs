@@ -19,6 +19,7 @@ use jarvis_run_coordinator::{
 };
 use scripted_executor::Chance;
 
+pub use self::faults::Fate;
 use self::{
     faults::{Counters, Troubles},
     story::{SimIds, Story},

@@ -78,7 +78,7 @@ pub(super) fn database(settings: &Settings) -> Result<PostgresOptions, StartErro
     };
     let (writers, readers) = (journal.writers, journal.readers);
     let tls = database_tls(url.tls())?;
-    Ok(PostgresOptions { url, tls, writers, readers, outbox: settings.stores.is_some() })
+    Ok(PostgresOptions { url, tls, writers, readers, outbox: settings.stores.is_some(), news: journal.news })
 }
 
 async fn owing(settings: &Settings, journal: &mut impl Backend, log: &Logger) -> Result<Owing, StartError> {

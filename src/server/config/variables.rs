@@ -90,8 +90,13 @@ variables! {
             .between(1, 32).default("2");
         JOURNAL_READERS = own("JARVIS_RUN_COORDINATOR_JOURNAL_READERS", Kind::Count,
             "Connections to PostgreSQL that read. Each is shared by many reads. One more connection is for \
-             heartbeats, and up to two are for exports.")
+             heartbeats, one for news, and up to two are for exports.")
             .between(1, 64).default("4");
+        JOURNAL_NEWS = own("JARVIS_RUN_COORDINATOR_JOURNAL_NEWS", Kind::Switch,
+            "Whether coordinators on one PostgreSQL announce changes to one another (LISTEN and NOTIFY, on a \
+             connection of its own). Otherwise each finds those of the others by looking, twice a second: for \
+             poolers that give each transaction another connection.")
+            .default("on");
         JOURNAL_MAX_BYTES = own("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", Kind::Bytes,
             "Maximum size of the journal. The last sixteenth (at least 4m, at most a quarter) is reserved for \
              finishing work: when only that is left, new runs and children are refused with 503.")

@@ -5,10 +5,20 @@
 //!        └─ in doubt: it may be durable ──▶ next sweep: announce again what the journal says
 //! ```
 
+use std::collections::BTreeSet;
+
 use slog::{debug, error};
 
 use super::{committer::Committer, error::CoordinatorError, liveness::Unnoted};
-use crate::{events::Newest, health::WriteFailure, journal::JournalError, types::NodeRunId};
+use crate::{
+    events::Newest,
+    health::WriteFailure,
+    journal::JournalError,
+    types::{NodeRunId, RunId},
+};
+
+/// How many runs the journal is asked about at once.
+const REACHED_AT_ONCE: usize = 500;
 
 impl Committer {
     /// Notes what a failed commit, which would have ended these nodes, says
@@ -99,16 +109,20 @@ impl Committer {
 
     /// Announces to the followers of runs what the journal says about them.
     pub(crate) async fn announce_followed(&self) -> Result<(), JournalError> {
-        let hub = &self.events.hub;
-        for run in hub.followed_runs() {
-            match self.journal.run_fetch(&run).await {
-                Ok(Some(found)) => {
-                    hub.publish(&run, Newest::from(&found));
-                    hub.nodes_ended(&run);
-                }
-                // The reader of its events meets the damage, too.
-                Ok(None) | Err(JournalError::Damaged(_)) => {}
-                Err(failure) => return Err(failure),
+        self.announce_reached(&self.events.hub.followed_runs()).await
+    }
+
+    /// The same to the followers of these runs, if they have any.
+    pub(crate) async fn announce_if_followed(&self, runs: &BTreeSet<RunId>) -> Result<(), JournalError> {
+        let followed = runs.iter().filter(|run| self.events.hub.is_followed(run));
+        self.announce_reached(&followed.cloned().collect::<Vec<_>>()).await
+    }
+
+    async fn announce_reached(&self, runs: &[RunId]) -> Result<(), JournalError> {
+        for some in runs.chunks(REACHED_AT_ONCE) {
+            for reached in self.journal.runs_reached(some).await? {
+                self.events.hub.publish(&reached.run_id, Newest::from(&reached));
+                self.events.hub.nodes_ended(&reached.run_id);
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ use crate::{
     engine::{Cause, Cx, Decision, Rules},
     events::{Events, Newest},
     health::JournalStatus,
-    journal::{Journal, JournalError, OutboxId, Room},
+    journal::{Journal, JournalError, News, OutboxId, Room},
     metrics::{Metrics, Tally},
     outbox::Outbox,
     record::{Approval, AuditRecord, ChangeSet, Job, NodeHead, NodeRecord, Wake},
@@ -253,12 +253,28 @@ impl Committer {
         if !ended.is_empty() {
             self.events.hub.nodes_ended(run);
         }
+        if self.journal.is_shared() {
+            self.journal.announce(self.news(run, announcement));
+        }
         // Cancels first, while the calls that they may overtake are known.
         claimed.iter().for_each(|node| self.queue.push(node, now));
         ended.iter().for_each(|node| self.queue.node_ended(node));
         set_aside.iter().for_each(|node| self.queue.node_set_aside(node));
         if *unclaimed {
             self.queue.notify_unclaimed();
+        }
+    }
+
+    /// What of it concerns the other processes that share the journal.
+    fn news(&self, run: &RunId, announcement: &Announcement) -> News {
+        let Announcement { newest, unclaimed, ended, .. } = announcement;
+        let is_followed = newest.is_some() || !ended.is_empty();
+        let elsewhere = ended.iter().filter(|node| !self.queue.has(node, Job::Dispatch));
+        News {
+            runs: is_followed.then(|| run.clone()).into_iter().collect(),
+            ended: elsewhere.cloned().collect(),
+            unclaimed: *unclaimed,
+            anything: false,
         }
     }
 

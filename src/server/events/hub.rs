@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use crate::{record::RunRecord, types::RunId};
+use crate::{journal::Reached, record::RunRecord, types::RunId};
 
 /// What was last announced about each run that is followed.
 #[derive(Default)]
@@ -37,6 +37,12 @@ impl From<&RunRecord> for Newest {
     }
 }
 
+impl From<&Reached> for Newest {
+    fn from(reached: &Reached) -> Self {
+        Self { seq: reached.last_seq, ended: reached.ended }
+    }
+}
+
 /// A follower's subscription, which ends when it is dropped.
 pub(super) struct Subscription {
     hub: Arc<EventHub>,
@@ -64,6 +70,11 @@ impl EventHub {
         if let Some(sender) = self.followed().get(run) {
             sender.send_modify(|known| known.ends += 1);
         }
+    }
+
+    /// Whether a run is followed.
+    pub fn is_followed(&self, run: &RunId) -> bool {
+        self.followed().contains_key(run)
     }
 
     /// The runs that are followed, in the order of their ids.

@@ -20,8 +20,8 @@ use async_trait::async_trait;
 
 use super::{
     AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts, Duty,
-    EventPage, Heartbeats, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
-    Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, SignOfLife, TreePage, WaitingPage,
+    EventPage, Heartbeats, Journal, JournalError, News, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Reached,
+    Recent, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, SignOfLife, TreePage, WaitingPage,
     WaitingPlace, Work, Workers, inspect::Inspect,
 };
 use crate::{
@@ -62,6 +62,10 @@ pub trait Interceptor: Send + Sync + 'static {
 
     fn run_fetch(&self, run: &RunId) -> impl Future<Output = Answer<Option<RunRecord>>> + Send {
         async move { self.read("run_fetch", self.journal().run_fetch(run)).await }
+    }
+
+    fn runs_reached(&self, runs: &[RunId]) -> impl Future<Output = Answer<Vec<Reached>>> + Send {
+        async move { self.read("runs_reached", self.journal().runs_reached(runs)).await }
     }
 
     fn node_fetch(&self, node: &NodeRunId) -> impl Future<Output = Answer<Option<NodeRecord>>> + Send {
@@ -111,6 +115,14 @@ pub trait Interceptor: Send + Sync + 'static {
 
     fn reap_dead_workers(&self, now: Timestamp) -> impl Future<Output = Answer<u64>> + Send {
         async move { self.write("reap_dead_workers", || self.journal().reap_dead_workers(now)).await }
+    }
+
+    fn announce(&self, news: News) {
+        self.journal().announce(news);
+    }
+
+    fn announced(&self) -> impl Future<Output = News> + Send {
+        self.journal().announced()
     }
 
     fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> impl Future<Output = Answer<bool>> + Send {
@@ -168,6 +180,10 @@ impl<I: Interceptor> Journal for Intercepted<I> {
 
     async fn run_fetch(&self, run: &RunId) -> Answer<Option<RunRecord>> {
         self.0.run_fetch(run).await
+    }
+
+    async fn runs_reached(&self, runs: &[RunId]) -> Answer<Vec<Reached>> {
+        self.0.runs_reached(runs).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Answer<Option<NodeRecord>> {

@@ -19,6 +19,7 @@
 //! - `steering`: the part of the trait that operators steer with.
 //! - `workers`: the part about who lives: registration, heartbeats, claims of the dead.
 //! - `duties`: which duties this worker holds now.
+//! - `news`: hints of one process to the others that something has been committed.
 //! - `error`: why something was refused, or the journal could not be opened.
 //! - `recent`: records that may be old, for decisions, where several processes write.
 //! - `retention`: deletes runs that finished long ago, and old audit records.
@@ -44,6 +45,7 @@ pub mod inspect;
 #[cfg(any(test, feature = "test-util"))]
 pub mod intercept;
 mod keys;
+mod news;
 pub mod postgres;
 mod recent;
 pub mod retention;
@@ -72,9 +74,10 @@ pub use self::{
     error::{JournalError, OpenError},
     figures::{Figures, FiguresNow},
     keys::{LiveWork, SecretChange},
+    news::{News, NewsBox},
     recent::Recent,
     runs::{
-        ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, RunCounts, RunPlace, RunSelect,
+        ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, Reached, RunCounts, RunPlace, RunSelect,
         RunSummary, RunsFilter, RunsPage, TreePage, Visible,
     },
     steering::{CanceledNode, Steering, StoredPauses},
@@ -136,6 +139,10 @@ pub trait Journal: BulkJournal + Steering + WebhookJournal + Workers {
     }
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError>;
+
+    /// How far each of these runs has come, in any order; those that do not exist are left
+    /// out. Their records are not read.
+    async fn runs_reached(&self, runs: &[RunId]) -> Result<Vec<Reached>, JournalError>;
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError>;
 

@@ -116,6 +116,15 @@ pub struct RunCounts {
     pub at_end: bool,
 }
 
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    pub run_id: RunId,
+    /// `seq` of its newest event; 0: it has none.
+    pub last_seq: u64,
+    pub ended: bool,
+}
+
 /// A NodeRun as the tree shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSummary {

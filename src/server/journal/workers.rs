@@ -12,7 +12,7 @@
 
 use async_trait::async_trait;
 
-use super::JournalError;
+use super::{JournalError, News};
 use crate::{
     record::NodePath,
     time::{FollowedClock, MachineClock, Timestamp},
@@ -103,6 +103,16 @@ pub trait Workers: Send + Sync + 'static {
     /// Takes the claims away from workers that are not registered (any more); their
     /// wake-ups are due immediately. Returns how many there were.
     async fn reap_dead_workers(&self, now: Timestamp) -> Result<u64, JournalError>;
+
+    /// Announces to the other processes what this one has committed, without waiting:
+    /// a hint, which may be lost.
+    fn announce(&self, _news: News) {}
+
+    /// Waits for what other processes announce. May be dropped at any time. Never returns
+    /// if nothing is announced between processes.
+    async fn announced(&self) -> News {
+        std::future::pending().await
+    }
 
     /// Takes a duty for `worker`, durably, if it is free: no worker has it, or one that is
     /// not registered (any more). Returns whether `worker` holds it now. A duty that a

@@ -13,6 +13,14 @@ use jarvis_run_coordinator::{
 use super::{World, lock};
 use crate::scenario::{CALM_AT, Sabotage, ServiceFault, WriteFault};
 
+/// What becomes of news on their way to other processes.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    Lost,
+    Doubled,
+    Arrives,
+}
+
 /// The faults that last for some time.
 #[derive(Default)]
 pub(super) struct Troubles {
@@ -192,6 +200,15 @@ impl World {
 
     pub fn one_in(&self, many: u64) -> bool {
         lock(&self.chance).one_in(many)
+    }
+
+    /// What becomes of news on their way to other processes.
+    pub fn fate_of_news(&self) -> Fate {
+        match lock(&self.chance).below(6) {
+            0 | 1 => Fate::Lost,
+            2 => Fate::Doubled,
+            _ => Fate::Arrives,
+        }
     }
 
     /// Waits for a random time, as a journal does, so that other tasks run in between.

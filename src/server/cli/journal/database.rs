@@ -109,7 +109,7 @@ impl Database {
 
     fn options(&self) -> Result<PostgresOptions, MaintenanceError> {
         let (url, tls) = (self.url.clone(), database_tls(self.url.tls())?);
-        Ok(PostgresOptions { url, tls, writers: 1, readers: 1, outbox: false })
+        Ok(PostgresOptions { url, tls, writers: 1, readers: 1, outbox: false, news: false })
     }
 
     async fn open(&self) -> Result<PostgresJournal, MaintenanceError> {

@@ -152,6 +152,8 @@ pub struct JournalSettings {
     /// Connections to the database that write, and that read.
     pub writers: u8,
     pub readers: u8,
+    /// Whether commits are announced to other coordinators on that database.
+    pub news: bool,
     /// The maximum size of the file.
     pub max_bytes: Option<u64>,
     /// How long finished runs are kept. `None`: without limit.

@@ -94,6 +94,7 @@ impl Settings {
                 password: JournalSettings::password(vars)?,
                 writers: v::JOURNAL_WRITERS.read_required(vars, connections)?,
                 readers: v::JOURNAL_READERS.read_required(vars, connections)?,
+                news: v::JOURNAL_NEWS.read_required(vars, switch)?,
                 max_bytes: v::JOURNAL_MAX_BYTES.read(vars, value::bytes)?,
                 retention: v::RETENTION.read(vars, value::age)?,
                 audit_retention: v::AUDIT_RETENTION.read_required(vars, value::age)?,

@@ -10,7 +10,7 @@ use futures::future::{join, join_all};
 
 use super::samples::*;
 use crate::{
-    journal::{Duty, Heartbeats, JournalError, OutboxId, Recipient, inspect::Inspect},
+    journal::{Duty, Heartbeats, JournalError, News, OutboxId, Reached, Recipient, inspect::Inspect},
     record::{ChangeSet, Job, NodeRecord, RunRecord},
     types::WorkerId,
 };
@@ -72,6 +72,55 @@ pub async fn racing_commits_of_two_handles_have_one_winner(handles: Handles) {
     // The same run, started through both.
     let (first, second) = join(one.0.commit(start("b")), other.0.commit(start("b"))).await;
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+}
+
+pub async fn news_of_one_handle_reach_the_other_and_not_itself(handles: Handles) {
+    let [one, other] = registered(handles).await;
+    // Each may say at first that it does not know what happened before.
+    let about = |run: &'static str| News {
+        runs: [run.into()].into(),
+        ended: [format!("{run}/1").as_str().into()].into(),
+        ..News::default()
+    };
+    let heard = async |by: &Probe, from: &Probe, wanted: News| {
+        let (mut heard, began) = (News::default(), std::time::Instant::now());
+        while !wanted.runs.is_subset(&heard.runs) {
+            // Again and again: what is announced before the other listens is lost.
+            from.0.announce(wanted.clone());
+            tokio::select! {
+                news = by.0.announced() => heard.runs.extend(news.runs),
+                () = tokio::task::yield_now() => {}
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "{heard:?}");
+        }
+        heard
+    };
+    assert_eq!(heard(&other, &one, about("a")).await.runs, about("a").runs);
+    let mine = heard(&one, &other, about("b")).await;
+    assert_eq!(mine.runs, about("b").runs, "it does not hear itself");
+}
+
+pub async fn runs_have_reached_what_any_handle_has_written(handles: Handles) {
+    let [one, other] = registered(handles).await;
+    one.commit(start("a")).await;
+    other.commit(start("b")).await;
+    let ended = ChangeSet {
+        run: Some(run_ended(one.run("a").await.expect("stored"))),
+        nodes: vec![ended(one.node("a", "1").await.expect("stored"))],
+        ..change("a")
+    };
+    one.commit(ended).await;
+    let mut reached =
+        other.0.runs_reached(&["a".into(), "b".into(), "none".into()]).await.expect("read");
+    reached.sort_by(|one, other| one.run_id.cmp(&other.run_id));
+    let stored = [one.run("a").await.expect("stored"), one.run("b").await.expect("stored")];
+    let wanted = stored.map(|run| Reached {
+        run_id: run.id().clone(),
+        last_seq: run.last_seq,
+        ended: run.is_terminal(),
+    });
+    assert_eq!(reached, wanted);
+    assert_eq!(other.0.runs_reached(&[]).await, Ok(Vec::new()));
 }
 
 pub async fn handles_never_claim_the_same_wake(handles: Handles) {
@@ -195,6 +244,8 @@ macro_rules! shared_conformance_tests {
             what_one_handle_commits_the_other_reads_at_once
             racing_commits_of_two_handles_have_one_winner
             handles_never_claim_the_same_wake
+            news_of_one_handle_reach_the_other_and_not_itself
+            runs_have_reached_what_any_handle_has_written
             handle_whose_worker_was_declared_dead_is_fenced
             handles_never_hold_the_same_duty
             owed_entries_are_found_whatever_their_ids

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Answer, Intercepted, Interceptor};
 use crate::{
-    journal::{Duty, Heard, Heartbeats, SignOfLife, Workers},
+    journal::{Duty, Heard, Heartbeats, News, SignOfLife, Workers},
     record::NodePath,
     time::Timestamp,
     types::{RunId, WorkerId},
@@ -34,6 +34,14 @@ impl<I: Interceptor> Workers for Intercepted<I> {
 
     async fn reap_dead_workers(&self, now: Timestamp) -> Answer<u64> {
         self.0.reap_dead_workers(now).await
+    }
+
+    fn announce(&self, news: News) {
+        self.0.announce(news);
+    }
+
+    async fn announced(&self) -> News {
+        self.0.announced().await
     }
 
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Answer<bool> {

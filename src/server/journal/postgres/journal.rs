@@ -12,7 +12,7 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Reached, Recent,
         Recipient, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace, Work,
         rows::{ChangeRows, HeadRow, integer},
     },
@@ -78,6 +78,10 @@ impl Journal for PostgresJournal {
 
     async fn run_fetch(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
         self.readers.read(|live| read::run(live, run)).await
+    }
+
+    async fn runs_reached(&self, runs: &[RunId]) -> Result<Vec<Reached>, JournalError> {
+        self.readers.read(|live| read::reached(live, runs)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {

@@ -38,7 +38,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{error::describe, machine};
+use super::{error::describe, machine, news::Inbox};
 use crate::{config::DatabaseUrl, journal::JournalError};
 
 /// How long an attempt to connect may take with all of its hosts, and with one of several.
@@ -89,6 +89,8 @@ pub(super) struct Connector {
     /// The newest timeline of all servers that were used.
     timeline: AtomicU32,
     tls: MakeRustlsConnect,
+    /// For what a connection that listens hears.
+    pub(super) inbox: Arc<Inbox>,
     pub(super) log: Logger,
 }
 
@@ -173,7 +175,7 @@ impl Link {
 impl Connector {
     pub(super) fn new(url: DatabaseUrl, tls: MakeRustlsConnect, log: Logger) -> Self {
         let hosts = url.each_host();
-        Self { url, hosts, first: AtomicUsize::new(0), timeline: AtomicU32::new(0), tls, log }
+        Self { url, hosts, first: AtomicUsize::new(0), timeline: AtomicU32::new(0), tls, inbox: Arc::default(), log }
     }
 
     fn may_use(&self, live: &Live) -> bool {
@@ -210,7 +212,7 @@ impl Connector {
     async fn connect_to(&self, host: &Config) -> Result<Live, String> {
         let (client, mut connection) = host.connect(self.tls.clone()).await.map_err(|e| describe(&e))?;
         let (warned, log) = (Arc::new(AtomicBool::new(false)), self.log.clone());
-        let noted = Arc::clone(&warned);
+        let (noted, inbox) = (Arc::clone(&warned), Arc::clone(&self.inbox));
         // It ends with its client, or when the connection is lost.
         machine::begin(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
@@ -225,6 +227,7 @@ impl Connector {
                             _ => warn!(log, "the database warns"; "warning" => notice.message()),
                         }
                     }
+                    Ok(AsyncMessage::Notification(notification)) => inbox.take(notification.payload()),
                     Ok(_) => {}
                     Err(lost) => {
                         debug!(log, "a connection to the database ended"; "error" => describe(&lost));

@@ -7,6 +7,7 @@
 //!      └──────── answers ──────────┘
 //!   readers ──▶ shared connections ──▶ the primary, always
 //!   beats ────▶ a connection of its own: no load of the others delays them
+//!   news ◀────▶ a connection that listens, and notifies the other replicas
 //! ```
 //!
 //! | module | purpose |
@@ -44,6 +45,7 @@ mod load;
 mod look;
 mod machine;
 mod names;
+mod news;
 mod notices;
 mod outbox;
 mod parking;
@@ -71,6 +73,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub use self::look::{Look, look};
 use self::{
     link::{Connector, Link},
+    news::NewsWire,
     readers::Readers,
     webhooks::Wanted,
     writer::{Registered, Writers},
@@ -90,6 +93,8 @@ pub struct PostgresOptions {
     pub readers: u8,
     /// Keep an outbox: store the entries of a change set instead of dropping them.
     pub outbox: bool,
+    /// Announce commits to other replicas, and hear of theirs.
+    pub news: bool,
 }
 
 /// The journal in a database. Dropping it ends its connections after what is queued.
@@ -101,6 +106,9 @@ pub struct PostgresJournal {
     beats: Link,
     registered: Registered,
     outbox: bool,
+    wants_news: bool,
+    /// From the registration on.
+    news: OnceLock<NewsWire>,
     wanted: Arc<Wanted>,
     recent: Recent,
     fatal: Fatal,
@@ -124,7 +132,7 @@ impl PostgresJournal {
         log: Logger,
         missing: schema::Missing,
     ) -> Result<Self, OpenError> {
-        let PostgresOptions { url, tls, writers, readers, outbox } = options;
+        let PostgresOptions { url, tls, writers, readers, outbox, news } = options;
         let place = url.to_string();
         let connector = Arc::new(Connector::new(url, tls, log.clone()));
         schema::open(&connector, missing).await?;
@@ -144,6 +152,8 @@ impl PostgresJournal {
             connector,
             registered,
             outbox,
+            wants_news: news,
+            news: OnceLock::new(),
             wanted,
             recent: Recent::default(),
             fatal,

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, sync::Arc};
 use super::{link::Live, load::load};
 use crate::{
     journal::{
-        Counts, EventPage, JournalError, PageLimit,
+        Counts, EventPage, JournalError, PageLimit, Reached,
         rows::{HeadRow, NodeRow, RunRow, natural},
     },
     record::{NodeHead, NodePath, NodeRecord, RunRecord},
@@ -29,6 +29,11 @@ macro_rules! head_columns {
 pub(super) use head_columns;
 
 pub(super) const RUN: &str = "SELECT run_id, version, terminal, deadline, body FROM runs WHERE run_id = $1";
+
+/// The newest event of a run has the number that its record has as the last.
+const REACHED: &str = "SELECT run_id, terminal,
+           coalesce((SELECT max(seq) FROM events WHERE events.run_id = runs.run_id), 0)
+    FROM runs WHERE run_id = ANY($1)";
 
 const NODE: &str = concat!(
     "SELECT ",
@@ -86,6 +91,17 @@ const COUNTS: &str = "
 pub(super) async fn run(live: Arc<Live>, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
     let row = live.query_opt(RUN, &[&run.as_str()]).await?;
     row.map(|row| RunRow::read(&row)?.decode()).transpose()
+}
+
+pub(super) async fn reached(live: Arc<Live>, runs: &[RunId]) -> Result<Vec<Reached>, JournalError> {
+    let runs: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+    let rows = live.query(REACHED, &[&runs]).await?;
+    rows.iter()
+        .map(|row| {
+            let (run_id, last_seq) = (RunId::new(row.try_get::<_, String>(0)?), natural(row.try_get(2)?)?);
+            Ok(Reached { run_id, last_seq, ended: row.try_get(1)? })
+        })
+        .collect()
 }
 
 pub(super) async fn node(live: Arc<Live>, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{PostgresJournal, link::Live, signs};
+use super::{PostgresJournal, link::Live, news::NewsWire, signs};
 use crate::{
     journal::{
-        Duty, Heard, Heartbeats, JournalError, SignOfLife, Workers,
+        Duty, Heard, Heartbeats, JournalError, News, SignOfLife, Workers,
         rows::{integer, natural},
     },
     record::NodePath,
@@ -85,6 +85,9 @@ impl Workers for PostgresJournal {
             })
             .await?;
         let _known = self.registered.set(worker.clone());
+        if self.wants_news {
+            self.news.get_or_init(|| NewsWire::start(&self.connector, worker));
+        }
         Ok(())
     }
 
@@ -99,15 +102,13 @@ impl Workers for PostgresJournal {
 
     async fn heartbeats(&self) -> Result<Vec<Heartbeats>, JournalError> {
         let live = self.beats.live().await?;
-        let rows = live.query(HEARTBEATS, &[]).await?;
+        let beats = all(Arc::clone(&live)).await?;
         // Others may have created or deleted a subscription.
         self.wanted.look(&live).await?;
-        rows.iter()
-            .map(|row| {
-                let worker = WorkerId::new(row.try_get::<_, String>(0)?);
-                Ok(Heartbeats { worker, count: natural(row.try_get(1)?)? })
-            })
-            .collect()
+        if let Some(news) = self.news.get() {
+            news.registered(beats.len());
+        }
+        Ok(beats)
     }
 
     async fn declare_dead(&self, seen: &Heartbeats) -> Result<bool, JournalError> {
@@ -135,6 +136,19 @@ impl Workers for PostgresJournal {
             })
             .await?;
         if dead.is_empty() { Ok(0) } else { self.free(dead, now).await }
+    }
+
+    fn announce(&self, news: News) {
+        if let Some(wire) = self.news.get() {
+            wire.announce(news);
+        }
+    }
+
+    async fn announced(&self) -> News {
+        match self.news.get() {
+            Some(wire) => wire.announced().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {
@@ -203,6 +217,17 @@ impl Workers for PostgresJournal {
             })
             .await
     }
+}
+
+/// The registered workers.
+pub(super) async fn all(live: Arc<Live>) -> Result<Vec<Heartbeats>, JournalError> {
+    let rows = live.query(HEARTBEATS, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            let worker = WorkerId::new(row.try_get::<_, String>(0)?);
+            Ok(Heartbeats { worker, count: natural(row.try_get(1)?)? })
+        })
+        .collect()
 }
 
 impl PostgresJournal {

@@ -22,7 +22,7 @@ use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
         EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
-        Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
+        Reached, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
         WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},
@@ -119,6 +119,11 @@ impl Journal for SqliteJournal {
             Some(found) => Ok(Some(found)),
             None => self.reads.here(|connection| read::run(connection, run)),
         }
+    }
+
+    async fn runs_reached(&self, runs: &[RunId]) -> Result<Vec<Reached>, JournalError> {
+        let runs = runs.to_vec();
+        self.reads.aside(move |connection| read::reached(connection, &runs)).await
     }
 
     async fn node_fetch(&self, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {

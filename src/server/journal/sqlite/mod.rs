@@ -168,6 +168,8 @@ pub struct SqliteJournal {
     is_shared: bool,
     #[cfg(any(test, feature = "test-util"))]
     late_ids: Option<memory::LateIds>,
+    #[cfg(any(test, feature = "test-util"))]
+    bus: Option<memory::OnBus>,
     fatal: Fatal,
     figures: Arc<Figures>,
     /// For messages.
@@ -212,6 +214,8 @@ impl SqliteJournal {
             is_shared: false,
             #[cfg(any(test, feature = "test-util"))]
             late_ids: None,
+            #[cfg(any(test, feature = "test-util"))]
+            bus: None,
             fatal,
             figures,
             path: options.path,

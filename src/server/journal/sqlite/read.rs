@@ -11,7 +11,7 @@ use super::{
     rows::{HeadRow, NodeRow, RunRow},
 };
 use crate::{
-    journal::{Counts, EventPage, JournalError, PageLimit},
+    journal::{Counts, EventPage, JournalError, PageLimit, Reached},
     record::{NodeHead, NodePath, NodeRecord, RunRecord},
     time::Timestamp,
     types::{NodeRunId, RunId},
@@ -28,6 +28,23 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<RunReco
         .optional()?
         .map(RunRow::decode)
         .transpose()
+}
+
+/// How far these runs have come. The newest event of a run has the number that its record
+/// has as the last.
+pub(super) fn reached(connection: &Connection, runs: &[RunId]) -> Result<Vec<Reached>, JournalError> {
+    let mut find = connection.prepare_cached(
+        "SELECT terminal, coalesce((SELECT max(seq) FROM events WHERE events.run_id = runs.run_id), 0)
+         FROM runs WHERE run_id = ?",
+    )?;
+    let mut found = Vec::with_capacity(runs.len());
+    for run in runs {
+        let row = find.query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if let Some((ended, last_seq)) = row {
+            found.push(Reached { run_id: run.clone(), last_seq: natural(last_seq)?, ended });
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn node(connection: &Connection, node: &NodeRunId) -> Result<Option<NodeRecord>, JournalError> {

@@ -11,7 +11,7 @@ use super::{
     signs,
 };
 use crate::{
-    journal::{Duty, Heard, Heartbeats, JournalError, SignOfLife, Workers},
+    journal::{Duty, Heard, Heartbeats, JournalError, News, SignOfLife, Workers},
     record::NodePath,
     time::Timestamp,
     types::{RunId, WorkerId},
@@ -68,6 +68,21 @@ impl Workers for SqliteJournal {
             self.cache.drop_all_nodes();
         }
         reaped
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    fn announce(&self, news: News) {
+        if let Some(bus) = &self.bus {
+            bus.announce(&news);
+        }
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    async fn announced(&self) -> News {
+        match &self.bus {
+            Some(bus) => bus.announced().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn hold_duty(&self, duty: Duty, worker: &WorkerId) -> Result<bool, JournalError> {

@@ -10,12 +10,14 @@
 //!     └─ damage, fill ──▶ what can happen to a file
 //! ```
 //!
+//! - `bus`: news between the processes that share it.
 //! - `snapshot`: the committed content, decoded once.
 //! - `late_ids`: ids of outbox entries that are not in the order of commits.
 //!
 //! **Invariant:** the same calls in the same order get the same answers, as long as
 //! one thread makes them.
 
+mod bus;
 mod late_ids;
 mod snapshot;
 #[cfg(test)]
@@ -31,9 +33,10 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use slog::Logger;
 
-pub(super) use self::late_ids::LateIds;
+pub(super) use self::{bus::OnBus, late_ids::LateIds};
 pub use self::snapshot::{Snapshot, Whole};
 pub use super::callers_writer::FailPoints;
+use self::bus::Bus;
 use super::{
     SqliteJournal,
     access::{Reads, Writes},
@@ -58,6 +61,7 @@ pub struct MemoryJournal {
     shared: Shared,
     seen: Arc<Mutex<snapshot::Seen>>,
     late_ids: LateIds,
+    bus: Bus,
     /// The original bodies of damaged records.
     damaged: Arc<Mutex<BTreeMap<NodeRunId, String>>>,
 }
@@ -75,6 +79,7 @@ impl MemoryJournal {
         Ok(Self {
             shared: Shared::new(connection),
             late_ids: LateIds::default(),
+            bus: Bus::default(),
             seen: Arc::default(),
             damaged: Arc::default(),
         })
@@ -125,6 +130,7 @@ impl MemoryJournal {
             worker: OnceLock::new(),
             is_shared,
             late_ids: is_shared.then(|| self.late_ids.clone()),
+            bus: is_shared.then(|| self.bus.join()),
             fatal: Fatal::default(),
             figures: Arc::default(),
             path: "memory".into(),

@@ -1,0 +1,195 @@
+//! News by LISTEN and NOTIFY, on a connection of their own.
+//!
+//! ```text
+//!   announce ──▶ outgoing, merged ──▶ NOTIFY, then a pause ──▶ PostgreSQL
+//!   announced ◀── incoming, merged ◀── the connection's task ◀─────┘
+//!                     ▲
+//!                     └── anything: the connection was made (again), and did not hear
+//! ```
+//!
+//! **Invariant:** no transaction of the journal notifies. One that does takes a lock, for
+//! all of the server, until its commit is on the disk: commits could not share a flush. So
+//! this connection does not wait for the disk, and sends at most one message each
+//! [`GATHER`]; and none while this process is the only one.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use slog::{Logger, debug};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    error::describe,
+    link::{Connector, Link, Live},
+    machine::{self, pause},
+};
+use crate::{
+    journal::{JournalError, News, NewsBox},
+    types::WorkerId,
+};
+
+/// The least time between two messages.
+const GATHER: Duration = Duration::from_millis(5);
+/// How often it is made sure that the connection stands, and the pause after a failure.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a statement on it may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+const LISTEN: &str = "LISTEN jarvis_run_coordinator";
+
+/// The setting is that of this statement's transaction, which has nothing to lose.
+const NOTIFY: &str =
+    "SELECT set_config('synchronous_commit', 'off', true), pg_notify('jarvis_run_coordinator', $1)";
+
+/// A message between processes.
+#[derive(Serialize, Deserialize)]
+struct Message {
+    /// Who says it.
+    by: WorkerId,
+    #[serde(flatten)]
+    news: News,
+}
+
+/// What the other processes have announced.
+#[derive(Default)]
+pub(super) struct Inbox {
+    news: NewsBox,
+    /// The worker of this process, which hears itself, too.
+    me: Mutex<Option<WorkerId>>,
+}
+
+impl Inbox {
+    /// Takes what came over a connection.
+    pub(super) fn take(&self, message: &str) {
+        let news = match serde_json::from_str::<Message>(message) {
+            Ok(message) if self.me.lock().as_ref() == Some(&message.by) => return,
+            Ok(message) => message.news,
+            // Of another version, or a stranger's.
+            Err(_) => News::anything(),
+        };
+        self.news.add(news);
+    }
+}
+
+/// News to and from the other processes, until it is dropped.
+pub(super) struct NewsWire {
+    outgoing: Arc<NewsBox>,
+    incoming: Arc<Inbox>,
+    /// Whether other processes are registered.
+    has_others: AtomicBool,
+    _end: DropGuard,
+}
+
+impl NewsWire {
+    /// Begins to listen in the name of this worker.
+    pub(super) fn start(connector: &Arc<Connector>, me: &WorkerId) -> Self {
+        let (outgoing, incoming) = (Arc::<NewsBox>::default(), Arc::clone(&connector.inbox));
+        *incoming.me.lock() = Some(me.clone());
+        let wire = Wire {
+            me: me.clone(),
+            outgoing: Arc::clone(&outgoing),
+            incoming: Arc::clone(&incoming),
+            link: Link::new(connector),
+            listens_on: Weak::new(),
+            log: connector.log.clone(),
+        };
+        let end = CancellationToken::new();
+        let ended = end.clone();
+        machine::begin(async move {
+            ended.run_until_cancelled_owned(wire.serve()).await;
+        });
+        Self { outgoing, incoming, has_others: AtomicBool::new(true), _end: end.drop_guard() }
+    }
+
+    /// Takes note of how many processes are registered.
+    pub(super) fn registered(&self, workers: usize) {
+        self.has_others.store(workers > 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn announce(&self, news: News) {
+        if self.has_others.load(Ordering::Relaxed) {
+            self.outgoing.add(news);
+        }
+    }
+
+    pub(super) async fn announced(&self) -> News {
+        self.incoming.news.next().await
+    }
+}
+
+/// The connection, and what it is for.
+struct Wire {
+    me: WorkerId,
+    outgoing: Arc<NewsBox>,
+    incoming: Arc<Inbox>,
+    link: Link,
+    /// The connection on which it has said LISTEN.
+    listens_on: Weak<Live>,
+    log: Logger,
+}
+
+impl Wire {
+    async fn serve(mut self) {
+        loop {
+            let done = match timeout(LOOK, self.outgoing.next()).await {
+                Ok(news) => self.send(news).await,
+                Err(_) => self.look().await,
+            };
+            if let Err(failure) = done {
+                // What was to be said is found by looking, as ever.
+                debug!(self.log, "could not exchange news with other processes"; "error" => %failure);
+                pause(LOOK).await;
+            }
+            pause(GATHER).await;
+        }
+    }
+
+    async fn send(&mut self, news: News) -> Result<(), JournalError> {
+        let message = serde_json::to_string(&Message { by: self.me.clone(), news });
+        let message = message.map_err(|e| JournalError::Failed(format!("news: {e}")))?;
+        let live = self.listening().await?;
+        self.answered(&live, live.query(NOTIFY, &[&message])).await?;
+        Ok(())
+    }
+
+    /// Finds out whether the connection stands.
+    async fn look(&mut self) -> Result<(), JournalError> {
+        let live = self.listening().await?;
+        self.answered(&live, live.query("SELECT 1", &[])).await?;
+        Ok(())
+    }
+
+    /// The connection, which listens.
+    async fn listening(&mut self) -> Result<Arc<Live>, JournalError> {
+        let live = self.link.live().await?;
+        if !std::ptr::eq(self.listens_on.as_ptr(), &raw const *live) {
+            self.answered(&live, live.client.batch_execute(LISTEN)).await?;
+            self.listens_on = Arc::downgrade(&live);
+            self.incoming.news.add(News::anything());
+        }
+        Ok(live)
+    }
+
+    /// Waits for an answer, but not on a connection that is silent.
+    async fn answered<T>(
+        &self,
+        live: &Arc<Live>,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, JournalError> {
+        match timeout(ANSWER_WITHIN, answer).await {
+            Ok(answer) => answer.map_err(|e| JournalError::Failed(describe(&e))),
+            Err(_) => {
+                self.link.forget(live).await;
+                Err(JournalError::Failed("PostgreSQL: no answer on the connection for news".into()))
+            }
+        }
+    }
+}
