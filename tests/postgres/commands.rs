@@ -52,6 +52,56 @@ async fn journal_moves_from_a_file_to_a_database_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn journal_moves_from_a_database_to_a_file_whole() {
+    let database = server(&[]);
+    let url = url_of(&database);
+    let demo = run(&["demo", "--port", "0", "--journal", &url]);
+    assert!(demo.status.success(), "{}", printed(&demo));
+    let before = printed(&run(&["journal", "check", "--journal", &url]));
+    assert!(before.ends_with("sound\n"), "{before}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("journal.db").display().to_string();
+    let copy = || run(&["journal", "copy", &file, "--journal", &url]);
+    let stderr = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+
+    // While a coordinator works on it, nothing is copied; one that has crashed is no hindrance.
+    let client = raw(&url).await;
+    client.batch_execute("INSERT INTO owners (owner_id, beats) VALUES ('crashed', 7)").await.expect("inserted");
+    let (there, here) = (file.clone(), url.clone());
+    let copying = std::thread::spawn(move || run(&["journal", "copy", &there, "--journal", &here]));
+    while !copying.is_finished() {
+        let beat = "INSERT INTO owners (owner_id, beats) VALUES ('alive', 0)
+                    ON CONFLICT (owner_id) DO UPDATE SET beats = owners.beats + 1";
+        client.batch_execute(beat).await.expect("beaten");
+    }
+    let refused = copying.join().expect("it ended");
+    assert!(stderr(&refused).contains("stop them before it is copied (alive)"), "{refused:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left behind");
+
+    let copied = copy();
+    let report = printed(&copied);
+    assert!(copied.status.success(), "{report}{}", stderr(&copied));
+    assert!(report.contains("runs: 1 rows\n") && report.ends_with("sound\n"), "{report}");
+    let after = printed(&run(&["journal", "check", "--journal", &file]));
+    assert_eq!(contents(&after), contents(&before));
+    let audit =
+        |journal: &str| printed(&run(&["journal", "audit", "--output", "json", "--journal", journal]));
+    assert_eq!(audit(&file), audit(&url));
+    assert!(stderr(&copy()).contains("never replaces a file"));
+
+    // A demo goes on in it, and all of it moves on to another database.
+    let demo = run(&["demo", "--port", "0", "--journal", &file]);
+    assert!(demo.status.success(), "{}", printed(&demo));
+    let both = printed(&run(&["journal", "check", "--journal", &file]));
+    assert!(both.contains("2 finished runs") && both.ends_with("sound\n"), "{both}");
+    let next = server(&[]);
+    let moved = run(&["journal", "copy", &url_of(&next), "--journal", &file]);
+    assert!(moved.status.success() && printed(&moved).contains("runs: 2 rows\n"), "{moved:?}");
+    let there = printed(&run(&["journal", "check", "--journal", &url_of(&next)]));
+    assert_eq!(contents(&there), contents(&both));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_in_a_database_is_found() {
     let database = server(&[]);
     let url = url_of(&database);

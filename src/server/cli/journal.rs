@@ -8,7 +8,7 @@
 //! | `audit` | may run | nothing |
 //! | `export` | may run | a new file |
 //! | `compact` | must not run | the journal |
-//! | `copy` | must not run | an empty database |
+//! | `copy` | must not run | an empty database, or a new file |
 //! | `rotate-key` | may run | the keys in the journal |
 //!
 //! On a database, `backup` and `compact` are what PostgreSQL has tools for.
@@ -36,7 +36,7 @@ use crate::{
     auth::{KeyringError, OldKeys},
     config::SecretError,
     evidence,
-    journal::{AuditFilter, JournalError, OpenError, Parked, Report, sqlite},
+    journal::{AuditFilter, JournalError, OpenError, Parked, Report, postgres::CopyError, sqlite},
     time::Timestamp,
     transport::TlsError,
 };
@@ -65,6 +65,8 @@ pub enum MaintenanceError {
     Database(#[from] JournalError),
     #[error("what was received is not whole: {0}")]
     NotWhole(#[from] evidence::Fault),
+    #[error("{0}")]
+    Copy(#[from] CopyError),
     #[error("cannot make {}: {source}", file.display())]
     File { file: PathBuf, source: io::Error },
     #[error("cannot write the report: {0}")]
@@ -82,6 +84,7 @@ impl From<MaintenanceError> for Failure {
             | MaintenanceError::Secret(_)
             | MaintenanceError::Database(_)
             | MaintenanceError::Tls(_)
+            | MaintenanceError::Copy(_)
             | MaintenanceError::NotWhole(_)
             | MaintenanceError::Export(_)
             | MaintenanceError::File { .. } => Self::new(Exit::Journal, error),

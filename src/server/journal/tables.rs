@@ -1,5 +1,5 @@
 //! The tables of a journal as another store takes them over, row by row: for the command
-//! `journal copy`.
+//! `journal copy`, from a file into a database or back.
 //!
 //! What is about processes (registered workers, claims' fences, duties) is not copied:
 //! none may run. Claims are, and are freed with the first start.

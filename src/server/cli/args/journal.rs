@@ -42,10 +42,10 @@ pub enum JournalCommand {
         #[command(flatten)]
         shown: Shown,
     },
-    /// Copy a file into an empty PostgreSQL database, to have replicas; no server may run
+    /// Copy a file into an empty PostgreSQL database, or back into a new file; no server may run
     Copy {
-        /// The database, without its password: postgres://USER@HOST:PORT/DATABASE
-        #[arg(value_name = "URL")]
+        /// The database, without its password: postgres://USER@HOST:PORT/DATABASE; or the file,
+        /// which must not exist
         to: String,
     },
     /// Reclaim free space (VACUUM); the server must not run

@@ -56,9 +56,10 @@ impl Database {
                 "compact",
                 "VACUUM, which PostgreSQL does by itself, and the setting of the retention",
             ),
-            JournalCommand::Copy { .. } => {
+            JournalCommand::Copy { to } if DatabaseUrl::is_url(to) => {
                 not_here("copy", "pg_dump and pg_restore, from database to database")
             }
+            JournalCommand::Copy { to } => self.copy_to(Path::new(to), out),
             JournalCommand::Check { file: Some(_) } => not_here("check FILE", "--journal with that file"),
             JournalCommand::Check { file: None } => {
                 let report = self
@@ -105,6 +106,17 @@ impl Database {
             self.runtime.block_on(journal.check())?
         };
         print_report(&self.url, &report, out)
+    }
+
+    /// Copies the database to a new file, and checks what came of it. Returns whether it is
+    /// sound.
+    fn copy_to(&self, file: &Path, out: &mut dyn Write) -> Result<bool, MaintenanceError> {
+        let journal = self.runtime.block_on(self.open())?;
+        let new = sqlite::NewFile::begin(file)?;
+        for (table, rows) in journal.copy_to(new, &self.runtime)? {
+            writeln!(out, "{table}: {rows} rows")?;
+        }
+        print_report(&file.display(), &sqlite::check(file)?, out)
     }
 
     fn options(&self) -> Result<PostgresOptions, MaintenanceError> {

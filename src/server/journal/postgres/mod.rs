@@ -58,6 +58,7 @@ mod schema;
 mod signs;
 mod sql;
 mod steering;
+mod tables;
 mod tree;
 mod webhooks;
 mod work;
@@ -70,7 +71,10 @@ use async_trait::async_trait;
 use slog::{Logger, info};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use self::look::{Look, look};
+pub use self::{
+    look::{Look, look},
+    tables::CopyError,
+};
 use self::{
     link::{Connector, Link},
     news::NewsWire,

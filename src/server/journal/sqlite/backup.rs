@@ -43,11 +43,11 @@ pub fn backup(journal: &Path, target: &Path) -> Result<(Contents, u64), OpenErro
 }
 
 /// The copy until it is complete. Its file is deleted when this is dropped.
-struct Partial(PathBuf);
+pub(super) struct Partial(PathBuf);
 
 impl Partial {
     /// Readable by its user only: a journal contains secrets.
-    fn make(target: &Path) -> Result<Self, OpenError> {
+    pub(super) fn make(target: &Path) -> Result<Self, OpenError> {
         let mut name = target.as_os_str().to_owned();
         name.push(format!(".{}.partial", std::process::id()));
         let path = PathBuf::from(name);
@@ -55,9 +55,13 @@ impl Partial {
         Ok(Self(path))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Gives the copy its name, and returns once that is durable. Unlike a rename,
     /// it does not replace a file that was made there meanwhile.
-    fn keep_as(&self, target: &Path) -> io::Result<u64> {
+    pub(super) fn keep_as(&self, target: &Path) -> io::Result<u64> {
         let file = File::open(&self.0)?;
         file.sync_all()?;
         match fs::hard_link(&self.0, target) {

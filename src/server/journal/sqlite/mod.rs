@@ -68,6 +68,7 @@ mod marks;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 mod migrations;
+mod new_file;
 mod notices;
 mod outbox;
 mod parking;
@@ -122,6 +123,7 @@ pub use self::{
     export::{ExportError, export},
     keys::secret_change,
     look::{Look, look},
+    new_file::NewFile,
     schema::{folder_exists, private},
     tables::Tables,
 };

@@ -276,7 +276,7 @@ impl At<'_> {
             Some(_) | None => OpenError::Io { path: self.text(), reason: error.to_string() },
         }
     }
-    fn not_migrated(self, failed: &NotMigrated) -> OpenError {
+    pub(super) fn not_migrated(self, failed: &NotMigrated) -> OpenError {
         let NotMigrated { from, error } = failed;
         // Without the SQL, which would hide the reason.
         let error = if let rusqlite::Error::SqlInputError { msg, .. } = error {
