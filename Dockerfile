@@ -8,6 +8,8 @@
 
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build
+# jemalloc is built with it.
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 
 # First the dependencies, with nothing of ours but the manifests: this layer is
 # rebuilt when they change, and not with every line of code. Cargo wants to see

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use jarvis_run_coordinator::cli::{self, Cli};
 
-/// A fifth less CPU a run than with that of the C library, for some MiB more
-/// (docs/performance.md).
+/// A third less CPU a run than with that of the C library, for a few MiB more
+/// (docs/performance.md). SQLite uses it as well. `.cargo/config.toml` says how soon it
+/// gives memory back.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cli::run(&Cli::parse())
