@@ -11,7 +11,7 @@ use super::{
     signs,
 };
 use crate::{
-    journal::{Duty, Heard, Heartbeats, JournalError, News, SignOfLife, Workers},
+    journal::{Duty, Heard, Heartbeats, JournalError, SignOfLife, Workers},
     record::NodePath,
     time::Timestamp,
     types::{RunId, WorkerId},
@@ -71,14 +71,14 @@ impl Workers for SqliteJournal {
     }
 
     #[cfg(any(test, feature = "test-util"))]
-    fn announce(&self, news: News) {
+    fn announce(&self, news: crate::journal::News) {
         if let Some(bus) = &self.bus {
             bus.announce(&news);
         }
     }
 
     #[cfg(any(test, feature = "test-util"))]
-    async fn announced(&self) -> News {
+    async fn announced(&self) -> crate::journal::News {
         match &self.bus {
             Some(bus) => bus.announced().await,
             None => std::future::pending().await,
