@@ -63,6 +63,8 @@ pub(super) struct Life {
     pub(super) listened: Option<Instant>,
     /// From when to when it was stopped with SIGSTOP.
     pub(super) frozen: Vec<[Instant; 2]>,
+    /// Whether it did not reach the database at some time.
+    pub(super) was_cut_off: bool,
     pub(super) ended: Option<(Instant, End)>,
     /// How many others it has declared dead.
     pub(super) declared: usize,
@@ -91,8 +93,16 @@ impl Lives {
 
 impl Life {
     pub(super) fn new(replica: usize, started: Instant) -> Self {
-        let (frozen, ended) = (Vec::new(), None);
-        Self { replica, started, after_kill: false, listened: None, frozen, ended, declared: 0 }
+        Self {
+            replica,
+            started,
+            after_kill: false,
+            listened: None,
+            frozen: Vec::new(),
+            was_cut_off: false,
+            ended: None,
+            declared: 0,
+        }
     }
 }
 
@@ -107,6 +117,8 @@ pub(super) struct Place {
     /// The URL of the journal, if it is not on the disk.
     pub(super) database: Option<String>,
     pub(super) logs: PathBuf,
+    /// Variables that set its clock.
+    pub(super) clock: Vec<(&'static str, String)>,
     /// The maximum number of concurrent calls to one executor.
     pub(super) in_flight: usize,
     /// Variables that replace the usual ones.
@@ -169,6 +181,7 @@ impl Coordinator {
         vars.push(("JARVIS_RUN_COORDINATOR_PUBLIC_URL", self.url()));
         vars.push(("JARVIS_RUN_COORDINATOR_OPERATOR_LISTEN", operator_address.to_string()));
         vars.push(("JARVIS_RUN_COORDINATOR_MAX_IN_FLIGHT", in_flight.to_string()));
+        vars.extend(self.place.clock.iter().map(|(name, value)| (*name, value.clone())));
         vars.extend(
             self.max_bytes.map(|bytes| ("JARVIS_RUN_COORDINATOR_JOURNAL_MAX_BYTES", bytes.to_string())),
         );
@@ -222,6 +235,11 @@ impl Coordinator {
         self.process.as_ref().context("the coordinator is not running")?.signal("STOP")?;
         self.note(|life| life.frozen.push([Instant::now(); 2]));
         Ok(())
+    }
+
+    /// Notes that the process does not reach the database.
+    pub(super) fn was_cut_off(&self) {
+        self.note(|life| life.was_cut_off = true);
     }
 
     pub(super) fn thaw(&self) -> Result<()> {

@@ -69,7 +69,7 @@ use self::{
     clients::Clients,
     ledger::Execution,
     nemesis::Nemesis,
-    replicas::{Database, Failover},
+    replicas::{Database, Failover, Wire},
     report::Report,
     rest::Rest,
     signal::Signals,
@@ -119,6 +119,9 @@ pub struct Args {
     /// The database has a standby, which is promoted
     #[arg(long, requires = "replicas")]
     failover: Option<Failover>,
+    /// Clocks of replicas are a minute off, by this library: libfaketime.so.1
+    #[arg(long, value_name = "FILE", requires = "replicas")]
+    wrong_clocks: Option<PathBuf>,
     /// Measure instead how long it takes to cancel a run with 1,000 nodes at work
     #[arg(long, conflicts_with_all = ["minutes", "seed", "json"])]
     cancel_bench: bool,
@@ -160,15 +163,17 @@ pub fn run(args: &Args) -> Result<()> {
     };
     // Before the testbed, so that it is dropped after its processes.
     let mut database = Database::start(args.failover)?;
+    let wires = (0..replicas).map(|_| Wire::to(database.hosts())).collect::<Result<Vec<_>>>()?;
     let settings = Settings {
         replicas: usize::try_from(replicas)?,
-        database: Some(database.url()),
+        databases: wires.iter().map(Wire::url).collect(),
+        wrong_clocks: args.wrong_clocks.clone(),
         vars: replicas::VARS,
         usual_wall_time_ms: Some(replicas::USUAL_WALL_TIME_MS),
         ..settings
     };
     let mut testbed = Testbed::new(settings, signals)?;
-    let report = replicas::chaos(&mut testbed, &mut database, seed, time);
+    let report = replicas::chaos(&mut testbed, &mut database, wires, seed, time);
     if args.failover == Some(Failover::Asynchronous) {
         return replicas::must_find(&report?);
     }

@@ -1,7 +1,12 @@
 //! The testbed: the coordinator on its disk, or its replicas on a database, its executors
 //! and its callers, all on loopback and in one folder.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -50,8 +55,10 @@ pub(super) struct Settings {
     /// Variables of the coordinator that replace the usual ones.
     pub(super) vars: &'static [(&'static str, &'static str)],
     pub(super) replicas: usize,
-    /// The URL of their journal. `None`: it is on the disk.
-    pub(super) database: Option<String>,
+    /// The URL of the journal of each replica. Empty: it is on the disk.
+    pub(super) databases: Vec<String>,
+    /// The library that sets the clocks of replicas wrong.
+    pub(super) wrong_clocks: Option<PathBuf>,
     /// The wall time limit of node types that have none of their own.
     pub(super) usual_wall_time_ms: Option<u64>,
 }
@@ -70,7 +77,8 @@ impl Settings {
             in_flight,
             vars,
             replicas,
-            database: None,
+            databases: Vec::new(),
+            wrong_clocks: None,
             usual_wall_time_ms: None,
         }
     }
@@ -78,10 +86,10 @@ impl Settings {
 
 impl Testbed {
     pub(super) fn new(settings: Settings, signals: Arc<Signals>) -> Result<Self> {
-        let Settings { program, seed, disk_bytes, in_flight, vars, replicas, database, usual_wall_time_ms } =
-            settings;
+        let Settings { program, seed, disk_bytes, in_flight, vars, replicas, usual_wall_time_ms, .. } = &settings;
+        let (seed, in_flight, vars, replicas) = (*seed, *in_flight, *vars, *replicas);
         let folder = tempfile::Builder::new().prefix("jarvis-chaos-").tempdir().context("make a folder")?;
-        let disk = Arc::new(Disk::new(folder.path(), disk_bytes)?);
+        let disk = Arc::new(Disk::new(folder.path(), *disk_bytes)?);
         let (history, ledger) = (Arc::new(History::default()), Arc::new(Ledger::default()));
         let mut ports = Ports::new();
         let mut free = || Ok([ports.free()?, ports.free()?]);
@@ -97,7 +105,7 @@ impl Testbed {
         let each = addresses.chunks(1).map(for_calls).collect();
         let planner =
             Arc::new(Planner::new(Arc::clone(&api), Arc::clone(&ledger), Arc::clone(&history), seed));
-        let executors = Arc::new(Executors::start(&mut ports, seed, &ledger, &planner, usual_wall_time_ms)?);
+        let executors = Arc::new(Executors::start(&mut ports, seed, &ledger, &planner, *usual_wall_time_ms)?);
         let lives = Arc::<Lives>::default();
         let coordinator = |(replica, [address, operator_address]): (usize, [SocketAddr; 2])| {
             Coordinator::new(Place {
@@ -106,7 +114,8 @@ impl Testbed {
                 address,
                 operator_address,
                 disk: Arc::clone(&disk),
-                database: database.clone(),
+                database: settings.databases.get(replica).cloned(),
+                clock: clock(settings.wrong_clocks.as_deref(), replica),
                 logs: folder.path().to_owned(),
                 in_flight,
                 vars,
@@ -124,7 +133,7 @@ impl Testbed {
         &mut self.replicas[0]
     }
 
-    pub(super) fn folder(&self) -> &std::path::Path {
+    pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -135,6 +144,23 @@ impl Testbed {
         self.folder.disable_cleanup(true);
         Ok(self.folder.path().to_owned())
     }
+}
+
+/// The variables that set the clock of a replica a minute fast or slow. The first one's is
+/// right, and so is the time between two moments everywhere.
+fn clock(library: Option<&Path>, replica: usize) -> Vec<(&'static str, String)> {
+    let wrong = match (library, replica % 3) {
+        (None, _) | (_, 0) => return Vec::new(),
+        (_, 1) => "+60s",
+        (_, _) => "-60s",
+    };
+    let library = library.map(|library| library.display().to_string()).unwrap_or_default();
+    vec![
+        ("LD_PRELOAD", library),
+        ("FAKETIME", wrong.to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
 }
 
 impl Drop for Testbed {

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use private_postgres::{Programs, Server, Stop, USER};
+use private_postgres::{Programs, Server, Stop};
 
 /// The name of the standby in `synchronous_standby_names`.
 const STANDBY: &str = "chaos_standby";
@@ -44,10 +44,9 @@ impl Database {
         Ok(Self { primary, standby, failover, hosts })
     }
 
-    /// The URL with all hosts.
-    pub(crate) fn url(&self) -> String {
-        let hosts: Vec<String> = self.hosts.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        format!("postgres://{USER}@{}/postgres", hosts.join(","))
+    /// The ports of all hosts.
+    pub(crate) fn hosts(&self) -> &[u16] {
+        &self.hosts
     }
 
     /// Stops the primary as if it had crashed.

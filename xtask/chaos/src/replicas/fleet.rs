@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   down ──▶ starting ──▶ up ──freeze──▶ frozen ──thaw──▶ up
-//!    ▲          │          ├─ kill, terminate ──┐
+//!    ▲          │          ├────cut off──▶ cut off ──mend──▶ up
+//!    │          │          ├─ kill, terminate ──┐
 //!    └──────────┴──────────┴─ declared dead ────┴─▶ (again after a moment)
 //! ```
 //!
@@ -19,7 +20,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use scripted_executor::Chance;
 
-use super::report::Counts;
+use super::{report::Counts, wire::Wire};
 use crate::{
     coordinator::{Coordinator, End},
     signal::Signals,
@@ -40,11 +41,14 @@ enum State {
     Starting { since: Instant },
     Up,
     Frozen { until: Instant },
+    /// It does not reach the database.
+    CutOff { until: Instant },
     Ending { since: Instant },
 }
 
 struct Replica {
     coordinator: Coordinator,
+    wire: Wire,
     state: State,
 }
 
@@ -56,9 +60,10 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Of replicas that are not running: they start with the first look.
-    pub(super) fn new(coordinators: Vec<Coordinator>, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(coordinators: Vec<Coordinator>, wires: Vec<Wire>, signals: Arc<Signals>) -> Self {
         let state = State::Down { again: Instant::now() };
-        let replicas = coordinators.into_iter().map(|coordinator| Replica { coordinator, state }).collect();
+        let replicas = coordinators.into_iter().zip(wires);
+        let replicas = replicas.map(|(coordinator, wire)| Replica { coordinator, wire, state }).collect();
         Self { replicas, signals, counts: Counts::default() }
     }
 
@@ -110,14 +115,17 @@ impl Fleet {
         (!fit.is_empty()).then(|| *chance.pick(&fit))
     }
 
-    pub(super) fn frozen(&self) -> usize {
-        self.replicas.iter().filter(|replica| matches!(replica.state, State::Frozen { .. })).count()
+    /// How many are frozen or cut off.
+    pub(super) fn away(&self) -> usize {
+        let is_away = |state| matches!(state, State::Frozen { .. } | State::CutOff { .. });
+        self.replicas.iter().filter(|replica| is_away(replica.state)).count()
     }
 
     /// Kills one, whatever it does. It starts again after a moment.
     pub(super) fn kill(&mut self, number: usize, away: Duration) {
         self.counts.kills += 1;
         let replica = &mut self.replicas[number];
+        replica.wire.mend();
         replica.coordinator.kill();
         replica.state = State::Down { again: Instant::now() + away };
     }
@@ -139,20 +147,23 @@ impl Fleet {
         Ok(())
     }
 
-    /// Thaws all that are frozen.
-    pub(super) fn thaw_all(&mut self) -> Result<()> {
-        for replica in &mut self.replicas {
-            if let State::Frozen { .. } = replica.state {
-                replica.coordinator.thaw()?;
-                replica.state = State::Up;
-            }
-        }
-        Ok(())
+    /// Cuts one that is up off from the database, for this time.
+    pub(super) fn cut_off(&mut self, number: usize, time: Duration) {
+        self.counts.cut_offs += 1;
+        let replica = &mut self.replicas[number];
+        replica.wire.cut();
+        replica.coordinator.was_cut_off();
+        replica.state = State::CutOff { until: Instant::now() + time };
+    }
+
+    /// Thaws all that are frozen, and connects those that are cut off.
+    pub(super) fn free_all(&mut self) -> Result<()> {
+        self.replicas.iter_mut().try_for_each(Replica::free)
     }
 
     fn look(&mut self) -> Result<()> {
         let now = Instant::now();
-        for Replica { coordinator, state } in &mut self.replicas {
+        for Replica { coordinator, wire, state } in &mut self.replicas {
             match *state {
                 State::Down { again } if again <= now => {
                     coordinator.start()?;
@@ -162,7 +173,11 @@ impl Fleet {
                     coordinator.thaw()?;
                     *state = State::Up;
                 }
-                State::Down { .. } | State::Frozen { .. } => {}
+                State::CutOff { until } if until <= now => {
+                    wire.mend();
+                    *state = State::Up;
+                }
+                State::Down { .. } | State::Frozen { .. } | State::CutOff { .. } => {}
                 State::Starting { since } => {
                     let ended = coordinator.take_end(false)?;
                     if let Some((end, status)) = ended {
@@ -201,6 +216,18 @@ impl Fleet {
             coordinator.signal_end()?;
         }
         self.replicas.iter_mut().try_for_each(|replica| replica.coordinator.wait_end())
+    }
+}
+
+impl Replica {
+    fn free(&mut self) -> Result<()> {
+        match self.state {
+            State::Frozen { .. } => self.coordinator.thaw()?,
+            State::CutOff { .. } => self.wire.mend(),
+            State::Down { .. } | State::Starting { .. } | State::Up | State::Ending { .. } => return Ok(()),
+        }
+        self.state = State::Up;
+        Ok(())
     }
 }
 

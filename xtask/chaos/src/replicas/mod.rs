@@ -1,9 +1,10 @@
 //! `cargo xtask chaos --replicas 3 --postgres`: several processes on one PostgreSQL.
 //!
 //! ```text
-//!   clients, plans, followers ──▶ any replica, another one with each call ──▶ PostgreSQL (─▶ standby)
-//!   watches ──▶ each replica: is what was answered still true?                     ▲
-//!   nemesis ── kill, terminate, freeze ──▶ replicas      crash, freeze, outage ────┘
+//!   clients, plans, followers ──▶ any replica, another one with each call ──wire──▶ PostgreSQL (─▶ standby)
+//!   watches ──▶ each replica: is what was answered still true?               ▲         ▲
+//!   nemesis ── kill, terminate, freeze ──▶ replicas                 cut ─────┘         │
+//!                                                       crash, freeze, outage ─────────┘
 //! ```
 //!
 //! Calm is when the database serves, all replicas are up, and no others are registered.
@@ -18,6 +19,7 @@ mod report;
 mod streams;
 mod verdict;
 mod watch;
+mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -32,6 +34,7 @@ use scripted_executor::Chance;
 pub(super) use self::{
     database::{Database, Failover},
     report::Section,
+    wire::Wire,
 };
 use self::{
     fleet::Fleet,
@@ -74,11 +77,12 @@ const COMPARED: usize = 400;
 pub(super) fn chaos(
     testbed: &mut Testbed,
     database: &mut Database,
+    wires: Vec<Wire>,
     seed: u64,
     time: Duration,
 ) -> Result<Report> {
     let signals = Arc::clone(&testbed.signals);
-    let mut fleet = Fleet::new(mem::take(&mut testbed.replicas), Arc::clone(&signals));
+    let mut fleet = Fleet::new(mem::take(&mut testbed.replicas), wires, Arc::clone(&signals));
     calm(&mut fleet, database).context("the start")?;
     let seen = Arc::<Seen>::default();
     let threads = begin(testbed, &seen, seed);
@@ -205,7 +209,7 @@ fn rage(
 
 /// Waits until all is calm.
 fn calm(fleet: &mut Fleet, database: &Database) -> Result<()> {
-    fleet.thaw_all()?;
+    fleet.free_all()?;
     let most = fleet.len();
     let mut owners = Vec::new();
     let is_calm = fleet.until(CALM, |fleet| {

@@ -1,5 +1,5 @@
 //! Injects faults among replicas and into their database, drawn by chance. Frozen
-//! replicas stay frozen while others are struck; faults of the database come one after
+//! replicas, and those that are cut off, stay so while others are struck; faults of the database come one after
 //! the other.
 
 use std::{
@@ -20,6 +20,7 @@ enum Fault {
     Freeze,
     /// Longer than it takes to be declared dead, and nothing else happens meanwhile.
     FreezeForDead,
+    CutOff,
     CrashDatabase,
     FreezeDatabase,
     Disconnect,
@@ -27,11 +28,12 @@ enum Fault {
     RestartExecutor,
 }
 
-const FAULTS: [(u64, Fault); 9] = [
+const FAULTS: [(u64, Fault); 10] = [
     (22, Fault::Kill),
     (14, Fault::Terminate),
     (18, Fault::Freeze),
     (6, Fault::FreezeForDead),
+    (10, Fault::CutOff),
     (9, Fault::CrashDatabase),
     (9, Fault::FreezeDatabase),
     (8, Fault::Disconnect),
@@ -67,7 +69,7 @@ impl Nemesis {
             self.strike(fleet, database, fault)
                 .with_context(|| format!("{fault:?} at {:?}", begin.elapsed()))?;
         }
-        fleet.thaw_all()
+        fleet.free_all()
     }
 
     fn strike(&mut self, fleet: &mut Fleet, database: &mut Database, fault: Fault) -> Result<()> {
@@ -91,17 +93,28 @@ impl Nemesis {
                 ]);
                 let time = self.chance.millis(least, most);
                 if let Some(number) =
-                    fleet.one_up(&mut self.chance).filter(|_| fleet.frozen() + 1 < fleet.len())
+                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
                 {
                     fleet.freeze(number, time)?;
                 }
             }
             Fault::FreezeForDead => {
                 if let Some(number) =
-                    fleet.one_up(&mut self.chance).filter(|_| fleet.frozen() + 1 < fleet.len())
+                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
                 {
                     fleet.freeze(number, self.chance.millis(16_000, 30_000))?;
                     fleet.pass(DEAD)?;
+                }
+            }
+            Fault::CutOff => {
+                // Short of what is noticed, of the time after which it is dead, or longer.
+                let [least, most] =
+                    self.chance.pick_weighted(&[(2, [500, 5_000]), (2, [5_000, 9_000]), (2, [9_000, 25_000])]);
+                let time = self.chance.millis(least, most);
+                if let Some(number) =
+                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
+                {
+                    fleet.cut_off(number, time);
                 }
             }
             Fault::CrashDatabase => {

@@ -12,6 +12,8 @@ pub(crate) struct Counts {
     pub(super) kills: u64,
     pub(super) drains: u64,
     pub(super) freezes: u64,
+    /// Replicas that did not reach the database for a time.
+    pub(super) cut_offs: u64,
     /// Replicas that ended because others had declared them dead.
     pub(super) declared_dead: u64,
     /// Starts that failed because there was no database.
@@ -60,12 +62,12 @@ impl Section {
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { replicas, processes, faults, declarations, asked_again, .. } = self;
-        let Counts { kills, drains, freezes, declared_dead, starts_without_journal, longest_drain, .. } =
-            faults;
+        let Counts { kills, drains, freezes, cut_offs, declared_dead, .. } = faults;
+        let Counts { starts_without_journal, longest_drain, .. } = faults;
         writeln!(
             f,
             "  replicas         {replicas}, {processes} processes; {kills} x kill -9, {drains} x SIGTERM \
-             (at most {longest_drain:.1?}), {freezes} x SIGSTOP"
+             (at most {longest_drain:.1?}), {freezes} x SIGSTOP, {cut_offs} x cut off"
         )?;
         writeln!(
             f,

@@ -3,7 +3,7 @@
 //! | rule | |
 //! |---|---|
 //! | `replicas` | at rest, each replica answers the same |
-//! | `dead` | only who stood still was declared dead |
+//! | `dead` | only who stood still, or was cut off from the database, was declared dead |
 //! | `lost attempt` | an attempt counts as lost only if a process that called for it has ended |
 
 use std::collections::BTreeMap;
@@ -46,16 +46,18 @@ pub(super) fn differences(first: &[Stored], other: &[Stored], replica: usize) ->
     violations
 }
 
-/// Checks that only processes that stood still were declared dead.
+/// Checks that only processes that stood still, or were cut off, were declared dead.
 pub(super) fn deaths(lives: &[Life]) -> Vec<Violation> {
     let wrong = lives.iter().enumerate().filter(|(_, life)| {
-        life.frozen.is_empty() && life.ended.is_some_and(|(_, end)| end == End::DeclaredDead)
+        life.frozen.is_empty()
+            && !life.was_cut_off
+            && life.ended.is_some_and(|(_, end)| end == End::DeclaredDead)
     });
     wrong
         .map(|(number, life)| Violation {
             rule: "dead",
             subject: format!("process {number}"),
-            what: format!("replica {} was declared dead, and had never stood still", life.replica),
+            what: format!("replica {} was declared dead, and had never stood still or been cut off", life.replica),
         })
         .collect()
 }
@@ -102,6 +104,9 @@ mod tests {
         assert_eq!(deaths(std::slice::from_ref(&life)), []);
         life.ended = Some((now, End::DeclaredDead));
         assert_eq!(deaths(std::slice::from_ref(&life)).len(), 1);
+        life.was_cut_off = true;
+        assert_eq!(deaths(std::slice::from_ref(&life)), []);
+        life.was_cut_off = false;
         life.frozen.push([now; 2]);
         assert_eq!(deaths(&[life]), []);
     }
