@@ -28,7 +28,7 @@ COPY xtask/specification/Cargo.toml xtask/specification/
 COPY xtask/stack/Cargo.toml xtask/stack/
 COPY xtask/support/Cargo.toml xtask/support/
 COPY xtask/tasks/Cargo.toml xtask/tasks/
-RUN for main in build.rs src/main.rs benches/authority.rs benches/cascade.rs benches/outbox.rs benches/overload.rs benches/transport.rs examples/agent.rs tests/attacks/main.rs tests/integration/main.rs \
+RUN for main in build.rs src/main.rs benches/authority.rs benches/cascade.rs benches/outbox.rs benches/overload.rs benches/transport.rs examples/agent.rs tests/allocations/main.rs tests/attacks/main.rs tests/integration/main.rs \
         tests/postgres/main.rs tests/sim/main.rs tests/stack/main.rs tests/ui/main.rs tests/vectors/main.rs; do \
         mkdir -p "$(dirname "$main")" && echo 'fn main() {}' > "$main"; done \
     && for package in . tests/executor tests/postgres-server xtask/*; do mkdir -p "$package/src" && touch "$package/src/lib.rs"; done \
