@@ -140,7 +140,7 @@ impl Committer {
                 Some(_) => MAY_BE_OLD.scope(run.clone(), decide(cx)).await,
                 None => decide(cx).await,
             };
-            let is_proven = |decided: &Decision<T>| decided.changes.as_ref().is_some_and(proves_its_reads);
+            let is_proven = |decided: &Decision<T>| decided.changes.as_deref().is_some_and(proves_its_reads);
             if let Some(old) = recent.take()
                 && !decided.as_ref().is_ok_and(is_proven)
             {
@@ -162,7 +162,7 @@ impl Committer {
             let (announcement, pauses) = (self.announcement(&changes, now), changes.pauses);
             let (tally, began) = (Tally::of(&changes), Instant::now());
             let (ended, link) = (self.traces.ended_by(&changes), self.traces.link(&changes));
-            let committed = self.journal.commit(changes).await;
+            let committed = self.journal.commit(*changes).await;
             self.metrics.commit(result_name(&committed), began.elapsed());
             match committed {
                 Ok(owed) => {

@@ -58,10 +58,10 @@ impl Coordinator {
         self.warn_of_own_keys([request.extensions.as_ref()].into_iter());
         let digest = digest(&request);
         if let Some(id) = &chosen
-            && let Some(existing) = self.run_find_or_adopt(caller, id).await?
+            && let Some(existing) = Box::pin(self.run_find_or_adopt(caller, id)).await?
         {
             // A repetition does not ask registry and policy again.
-            return self.start_repeated(caller, existing, &digest).await;
+            return Box::pin(self.start_repeated(caller, existing, &digest)).await;
         }
         let run_id = chosen.unwrap_or_else(|| self.ids.run_id());
         let cause = Cause::asked(caller.actor(), Operation::StartRun);
@@ -130,10 +130,10 @@ impl Coordinator {
                 let existing = if is_absent.swap(false, Ordering::Relaxed) {
                     None
                 } else {
-                    committer.run_find(&command.run_id).await?
+                    Box::pin(committer.run_find(&command.run_id)).await?
                 };
                 if let Some(existing) = existing {
-                    let repeated = self.start_repeated(caller, existing, &command.digest).await;
+                    let repeated = Box::pin(self.start_repeated(caller, existing, &command.digest)).await;
                     return repeated.map(|run| Decision::unchanged((run, Vec::new())));
                 }
                 let claim = committer.queue.claim(&command.run_id, [command.facts.kind]);

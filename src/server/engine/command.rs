@@ -92,8 +92,9 @@ impl<'a> Cx<'a> {
 /// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<T> {
-    /// What to commit before answering; `None` if nothing changes.
-    pub changes: Option<ChangeSet>,
+    /// What to commit before answering; `None` if nothing changes. (Boxed: it is a
+    /// kilobyte, and passes through many futures.)
+    pub changes: Option<Box<ChangeSet>>,
     /// What to answer once that is durable.
     pub answer: T,
 }
@@ -106,7 +107,7 @@ impl<T> Decision<T> {
 
     /// An answer that is given once `changes` are durable.
     pub(super) fn commit(changes: ChangeSet, answer: T) -> Self {
-        Self { changes: Some(changes), answer }
+        Self { changes: Some(Box::new(changes)), answer }
     }
 
     /// The same, which only holds as long as dispatch is paused like that.

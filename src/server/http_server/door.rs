@@ -33,7 +33,7 @@
 //! exported, so they can be used but not named. Hence the closure, and the exact
 //! version in `Cargo.toml`: an upgrade that removes them breaks the build.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use dropshot::{
@@ -111,76 +111,85 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 let is_awaited = head.headers.contains_key(EXPECT);
                 let (named, method) = (current::named_in(&head.headers), head.method.clone());
                 let (mut unread, mut held, mut operation) = (Some(body), (None, None), "unknown");
-                let served = async {
-                    let (method, path) = (&head.method, head.uri.path());
-                    let route = path::locate(method, path, |method, path| {
-                        router.lookup_route(method, path.into(), None)
-                    });
-                    let class =
-                        route.as_ref().ok().map(|route| Treatment::of_id(&route.endpoint.operation_id).class);
-                    let admission = match class {
-                        // From any host: the answer says nothing that is worth a token.
-                        Some(Class::Probe) => Admission::Exempt,
-                        // Only under a name of the server: what the page shows is its own.
-                        Some(Class::Page) => {
-                            own_host(rqctx.context(), &head, &log)?;
-                            Admission::Exempt
-                        }
-                        Some(Class::Public | Class::Read | Class::End | Class::Work) | None => {
-                            admit(rqctx.context(), &head, &log).await?
-                        }
-                    };
-                    let route = route?;
-                    operation = Treatment::name_of(&route.endpoint.operation_id);
-                    let treatment = Treatment::of_id(&route.endpoint.operation_id);
-                    let class = treatment.class;
-                    if class == Class::Work && is_too_many {
-                        return Err(front.too_many_connections(&log));
-                    }
-                    if !class.is_public() {
-                        held.0 = Some(front.limits.place(class, &log)?);
-                    }
-                    let caller = match admission {
-                        Admission::Caller(principal) => {
-                            if !is_too_many {
-                                in_progress.admitted();
+                let (answer, span) = {
+                    // In its place once, however many futures it is wrapped in.
+                    let served = pin!(async {
+                        let (method, path) = (&head.method, head.uri.path());
+                        let route = path::locate(method, path, |method, path| {
+                            router.lookup_route(method, path.into(), None)
+                        });
+                        let class = route
+                            .as_ref()
+                            .ok()
+                            .map(|route| Treatment::of_id(&route.endpoint.operation_id).class);
+                        let admission = match class {
+                            // From any host: the answer says nothing that is worth a token.
+                            Some(Class::Probe) => Admission::Exempt,
+                            // Only under a name of the server: what the page shows is its own.
+                            Some(Class::Page) => {
+                                own_host(rqctx.context(), &head, &log)?;
+                                Admission::Exempt
                             }
-                            if !class.is_public() {
-                                match front.limits.share(class, &principal, &log) {
-                                    Ok(share) => held.1 = share,
-                                    Err(refusal) => {
-                                        let operation = &route.endpoint.operation_id;
-                                        rqctx.context().rate_limited(operation, &principal).await;
-                                        return Err(refusal);
+                            Some(Class::Public | Class::Read | Class::End | Class::Work) | None => {
+                                admit(rqctx.context(), &head, &log).await?
+                            }
+                        };
+                        let route = route?;
+                        operation = Treatment::name_of(&route.endpoint.operation_id);
+                        let treatment = Treatment::of_id(&route.endpoint.operation_id);
+                        let class = treatment.class;
+                        if class == Class::Work && is_too_many {
+                            return Err(front.too_many_connections(&log));
+                        }
+                        if !class.is_public() {
+                            held.0 = Some(front.limits.place(class, &log)?);
+                        }
+                        let caller = match admission {
+                            Admission::Caller(principal) => {
+                                if !is_too_many {
+                                    in_progress.admitted();
+                                }
+                                if !class.is_public() {
+                                    match front.limits.share(class, &principal, &log) {
+                                        Ok(share) => held.1 = share,
+                                        Err(refusal) => {
+                                            let operation = &route.endpoint.operation_id;
+                                            Box::pin(rqctx.context().rate_limited(operation, &principal))
+                                                .await;
+                                            return Err(refusal);
+                                        }
                                     }
                                 }
+                                Some(principal)
                             }
-                            Some(principal)
-                        }
-                        Admission::Exempt if class.is_public() => None,
-                        Admission::Exempt => Some(rqctx.context().exempt_caller(&head.headers).await),
+                            Admission::Exempt if class.is_public() => None,
+                            Admission::Exempt => {
+                                Some(Box::pin(rqctx.context().exempt_caller(&head.headers)).await)
+                            }
+                        };
+                        debug!(log, "admitted";
+                            "operation" => &route.endpoint.operation_id,
+                            "caller" => caller.as_ref().map(Principal::subject));
+                        rqctx.endpoint = route.endpoint;
+                        limit_size(unread.as_ref(), rqctx.request_body_max_bytes())?;
+                        let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
+                        let body = if treatment.reads_body { unread.take() } else { None };
+                        let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
+                        let admitted =
+                            Admitted { caller, body_limits: limits, held: std::mem::take(&mut held) };
+                        let (answer, kept) =
+                            request_scope::run(admitted, route.handler.handle_request(rqctx, request)).await;
+                        held = kept;
+                        answer
+                    });
+                    let served = async {
+                        // At a panic, dropshot would close the connection.
+                        AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| {
+                            Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
+                        })
                     };
-                    debug!(log, "admitted";
-                        "operation" => &route.endpoint.operation_id,
-                        "caller" => caller.as_ref().map(Principal::subject));
-                    rqctx.endpoint = route.endpoint;
-                    limit_size(unread.as_ref(), rqctx.request_body_max_bytes())?;
-                    let limits = BodyLimits { bounds: front.body, timeout: front.body_timeout.clone() };
-                    let body = if treatment.reads_body { unread.take() } else { None };
-                    let request = Request::from_parts(head, body.unwrap_or_else(Body::empty));
-                    let admitted = Admitted { caller, body_limits: limits, held: std::mem::take(&mut held) };
-                    let (answer, kept) =
-                        request_scope::run(admitted, route.handler.handle_request(rqctx, request)).await;
-                    held = kept;
-                    answer
+                    RequestScope::serve(&front.traces, named, served).await
                 };
-                let served = async {
-                    // At a panic, dropshot would close the connection.
-                    AssertUnwindSafe(served).catch_unwind().await.unwrap_or_else(|panic| {
-                        Err(ApiError::internal(format!("panicked: {}", panic_message(&*panic))))
-                    })
-                };
-                let (answer, span) = RequestScope::serve(&front.traces, named, served).await;
                 // Never an error of dropshot, which would lose the headers.
                 let mut answer = answer.unwrap_or_else(|error| {
                     error.record(operation, &front.folds, &log);
@@ -191,7 +200,8 @@ pub(super) fn behind_door<C: Admitter>(inner: ApiDescription<C>) -> ApiDescripti
                 }
                 front.metrics.request_answered(operation, answer.status().as_u16(), began.elapsed());
                 let is_taken_in = match unread {
-                    Some(body) => unread::take_in(body, is_awaited).await,
+                    Some(body) if body.is_end_stream() => true,
+                    Some(body) => Box::pin(unread::take_in(body, is_awaited)).await,
                     None => true,
                 };
                 if is_too_many || !is_taken_in {

@@ -67,7 +67,7 @@ impl PreferWait {
         match self.0.map(|wanted| wanted.min(most)) {
             None | Some(0) => Ok(None),
             Some(seconds) => {
-                let permit = ServerContext::stream_permit(rq, caller).await?;
+                let permit = Box::pin(ServerContext::stream_permit(rq, caller)).await?;
                 Ok(Some(Waiting { seconds, permit }))
             }
         }
@@ -121,9 +121,10 @@ impl Waiting {
         let Self { seconds, permit } = self;
         request_scope::release_place();
         let context = rq.context();
+        let end = Box::pin(context.coordinator.run_ended(run, Duration::from_secs(seconds)));
         tokio::select! {
             biased;
-            ended = context.coordinator.run_ended(run, Duration::from_secs(seconds)) => ended?,
+            ended = end => ended?,
             () = context.stopping.cancelled() => {}
         }
         drop(permit);

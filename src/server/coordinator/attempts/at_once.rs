@@ -105,7 +105,7 @@ impl Attempts {
                 changes.nodes.iter().filter(is_new).take(AT_ONCE).map(NodeRecord::id).cloned().collect();
             for node in new {
                 let Some((later, one)) = self.begin_in(&changes, &node, &places, cx).await else { break };
-                changes = changes.followed_by(later);
+                *changes = (*changes).followed_by(*later);
                 begun.push(one);
             }
             if !begun.is_empty() {
@@ -141,7 +141,7 @@ impl Attempts {
         node: &NodeRunId,
         places: &Arc<dyn Places>,
         cx: Cx<'_>,
-    ) -> Option<(ChangeSet, Begun)> {
+    ) -> Option<(Box<ChangeSet>, Begun)> {
         let run = changes.run.clone().filter(|run| run.hold.is_none())?;
         let node = changes.nodes.iter().find(|record| record.id() == node)?.clone();
         let kind = node.node.kind?;

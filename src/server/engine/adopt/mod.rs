@@ -132,7 +132,7 @@ pub fn run_adopt(stored: StoredRun, cx: Cx<'_>) -> Decision<()> {
     // The imported events are not in the outbox, and come before our own.
     changes.events.splice(0..0, imported);
     without_known(&mut changes, &given, &theirs);
-    Decision { changes: Some(changes), answer: () }
+    Decision { changes: Some(Box::new(changes)), answer: () }
 }
 
 /// Takes the outbox entries of records that the JARVIS stores have word for

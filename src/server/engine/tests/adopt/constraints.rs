@@ -108,7 +108,7 @@ fn adopted_run_gets_the_bounds_of_new_runs() {
     let constraints = record.run.extensions.as_ref().and_then(|own| own.get("constraints"));
     assert_eq!(constraints, Some(bounded.clone()));
     assert_eq!(record.ceilings, None, "its depth is limited already");
-    world.import(changes);
+    world.import(*changes);
     assert_eq!(world.extension("a", "constraints"), Some(bounded));
     assert_eq!((ended.run.extensions, ended.ceilings), (None, None), "a run that has ended stays as it is");
 }

@@ -70,9 +70,9 @@ fn adopted(stored: &StoredRun) -> (World, ChangeSet) {
     let Decision { changes, answer: () } = engine::run_adopt(stored.clone(), world.cx());
     let changes = changes.expect("a change set");
     sound(stored, &changes, world.now);
-    world.import(changes.clone());
+    world.import((*changes).clone());
     invariants::each_run(&world);
-    (world, changes)
+    (world, *changes)
 }
 
 /// Checks what holds for every adoption.

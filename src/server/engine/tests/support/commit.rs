@@ -26,7 +26,7 @@ impl World {
 
     pub(crate) fn apply<T>(&mut self, decision: Decision<T>) -> T {
         if let Some(changes) = decision.changes {
-            self.store(changes);
+            self.store(*changes);
         }
         decision.answer
     }
