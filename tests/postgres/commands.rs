@@ -66,7 +66,10 @@ async fn journal_moves_from_a_database_to_a_file_whole() {
 
     // While a coordinator works on it, nothing is copied; one that has crashed is no hindrance.
     let client = raw(&url).await;
-    client.batch_execute("INSERT INTO owners (owner_id, beats) VALUES ('crashed', 7)").await.expect("inserted");
+    client
+        .batch_execute("INSERT INTO owners (owner_id, beats) VALUES ('crashed', 7)")
+        .await
+        .expect("inserted");
     let (there, here) = (file.clone(), url.clone());
     let copying = std::thread::spawn(move || run(&["journal", "copy", &there, "--journal", &here]));
     while !copying.is_finished() {

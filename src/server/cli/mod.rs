@@ -178,7 +178,8 @@ fn maintain_journal(command: &JournalCommand, flags: &Flags) -> Result<Exit, Fai
     let sound = match &place {
         JournalPlace::File(path) => match command {
             JournalCommand::Copy { to } => {
-                let url = DatabaseUrl::parse(to).map_err(|why| Failure::config(format!("the database: {why}")))?;
+                let url =
+                    DatabaseUrl::parse(to).map_err(|why| Failure::config(format!("the database: {why}")))?;
                 let password = JournalSettings::password(&vars).map_err(Failure::config)?;
                 let database = journal::Database::new(&url, password.as_ref())?;
                 database.fill_from(path, &mut io::stdout())?

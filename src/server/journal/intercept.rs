@@ -20,9 +20,9 @@ use async_trait::async_trait;
 
 use super::{
     AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts, Duty,
-    EventPage, Heartbeats, Journal, JournalError, News, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Reached,
-    Recent, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, SignOfLife, TreePage, WaitingPage,
-    WaitingPlace, Work, Workers, inspect::Inspect,
+    EventPage, Heartbeats, Journal, JournalError, News, OutboxEntry, OutboxId, PageLimit, Parked, Pieces,
+    Reached, Recent, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, SignOfLife, TreePage,
+    WaitingPage, WaitingPlace, Work, Workers, inspect::Inspect,
 };
 use crate::{
     record::{AttemptRecord, AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},

@@ -77,8 +77,8 @@ pub use self::{
     news::{News, NewsBox},
     recent::Recent,
     runs::{
-        ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, Reached, RunCounts, RunPlace, RunSelect,
-        RunSummary, RunsFilter, RunsPage, TreePage, Visible,
+        ATTENTION_MAX, AttemptsPage, Attention, NodeSummary, OwnerRule, Reached, RunCounts, RunPlace,
+        RunSelect, RunSummary, RunsFilter, RunsPage, TreePage, Visible,
     },
     steering::{CanceledNode, Steering, StoredPauses},
     values::{

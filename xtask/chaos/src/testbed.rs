@@ -86,7 +86,8 @@ impl Settings {
 
 impl Testbed {
     pub(super) fn new(settings: Settings, signals: Arc<Signals>) -> Result<Self> {
-        let Settings { program, seed, disk_bytes, in_flight, vars, replicas, usual_wall_time_ms, .. } = &settings;
+        let Settings { program, seed, disk_bytes, in_flight, vars, replicas, usual_wall_time_ms, .. } =
+            &settings;
         let (seed, in_flight, vars, replicas) = (*seed, *in_flight, *vars, *replicas);
         let folder = tempfile::Builder::new().prefix("jarvis-chaos-").tempdir().context("make a folder")?;
         let disk = Arc::new(Disk::new(folder.path(), *disk_bytes)?);

@@ -110,8 +110,7 @@ pub async fn runs_have_reached_what_any_handle_has_written(handles: Handles) {
         ..change("a")
     };
     one.commit(ended).await;
-    let mut reached =
-        other.0.runs_reached(&["a".into(), "b".into(), "none".into()]).await.expect("read");
+    let mut reached = other.0.runs_reached(&["a".into(), "b".into(), "none".into()]).await.expect("read");
     reached.sort_by(|one, other| one.run_id.cmp(&other.run_id));
     let stored = [one.run("a").await.expect("stored"), one.run("b").await.expect("stored")];
     let wanted = stored.map(|run| Reached {

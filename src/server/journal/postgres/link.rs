@@ -175,7 +175,15 @@ impl Link {
 impl Connector {
     pub(super) fn new(url: DatabaseUrl, tls: MakeRustlsConnect, log: Logger) -> Self {
         let hosts = url.each_host();
-        Self { url, hosts, first: AtomicUsize::new(0), timeline: AtomicU32::new(0), tls, inbox: Arc::default(), log }
+        Self {
+            url,
+            hosts,
+            first: AtomicUsize::new(0),
+            timeline: AtomicU32::new(0),
+            tls,
+            inbox: Arc::default(),
+            log,
+        }
     }
 
     fn may_use(&self, live: &Live) -> bool {

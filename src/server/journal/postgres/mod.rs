@@ -71,16 +71,16 @@ use async_trait::async_trait;
 use slog::{Logger, info};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use self::{
-    look::{Look, look},
-    tables::CopyError,
-};
 use self::{
     link::{Connector, Link},
     news::NewsWire,
     readers::Readers,
     webhooks::Wanted,
     writer::{Registered, Writers},
+};
+pub use self::{
+    look::{Look, look},
+    tables::CopyError,
 };
 use super::{Backend, Figures, JournalError, OpenError, Owing, Recent, WithoutStores};
 use crate::{config::DatabaseUrl, runtime::tasks::Fatal};

@@ -31,11 +31,7 @@ pub enum CopyError {
 impl PostgresJournal {
     /// Copies everything to a new file, as of one moment. Returns the number of rows, by
     /// table.
-    pub fn copy_to(
-        &self,
-        file: NewFile,
-        runtime: &Runtime,
-    ) -> Result<Vec<(&'static str, u64)>, CopyError> {
+    pub fn copy_to(&self, file: NewFile, runtime: &Runtime) -> Result<Vec<(&'static str, u64)>, CopyError> {
         runtime.block_on(self.is_unused())?;
         let snapshot = runtime.block_on(self.readers.snapshot())?;
         let mut copied = Vec::with_capacity(TABLES.len());
@@ -60,18 +56,17 @@ impl PostgresJournal {
         }
         // Those that have crashed are still registered.
         pause(BEATS_WITHIN).await;
-        let alive: Vec<String> =
-            beats().await?.into_iter().filter(|(worker, count)| before.get(worker) != Some(count)).map(|(worker, _)| worker).collect();
+        let alive: Vec<String> = beats()
+            .await?
+            .into_iter()
+            .filter(|(worker, count)| before.get(worker) != Some(count))
+            .map(|(worker, _)| worker)
+            .collect();
         if alive.is_empty() { Ok(()) } else { Err(CopyError::InUse(alive.join(", "))) }
     }
 }
 
-fn copy(
-    snapshot: &Snapshot,
-    table: &Table,
-    file: &NewFile,
-    runtime: &Runtime,
-) -> Result<u64, JournalError> {
+fn copy(snapshot: &Snapshot, table: &Table, file: &NewFile, runtime: &Runtime) -> Result<u64, JournalError> {
     let live = &snapshot.live;
     let declare = format!("DECLARE rows NO SCROLL CURSOR FOR {}", select(table));
     runtime.block_on(live.client.batch_execute(&declare))?;

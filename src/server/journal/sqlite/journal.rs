@@ -21,8 +21,8 @@ use super::{
 use crate::{
     journal::{
         AttemptsPage, AuditFilter, AuditId, AuditPage, AuditSelect, ClaimFilter, ClaimedWake, Counts,
-        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Recent,
-        Reached, Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
+        EventPage, Journal, JournalError, OutboxEntry, OutboxId, PageLimit, Parked, Pieces, Reached, Recent,
+        Recipient, Room, RunCounts, RunPlace, RunsFilter, RunsPage, TreePage, WaitingPage, WaitingPlace,
         WebhookJournal, Work,
     },
     record::{AuditRecord, ChangeSet, Job, NodeHead, NodePath, NodeRecord, RunRecord},

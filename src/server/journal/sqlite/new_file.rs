@@ -78,7 +78,8 @@ impl NewFile {
                 self.insert_into("run_list", &all, &LISTED, rows)
             }
             "node_runs" => {
-                let without: Vec<&str> = all.iter().copied().filter(|name| !PAYLOADS.contains(name)).collect();
+                let without: Vec<&str> =
+                    all.iter().copied().filter(|name| !PAYLOADS.contains(name)).collect();
                 self.insert_into("node_runs", &all, &without, rows)?;
                 self.insert_payloads(&all, rows)
             }

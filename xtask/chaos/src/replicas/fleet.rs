@@ -37,13 +37,23 @@ const DRAIN: Duration = Duration::from_secs(75);
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Down { again: Instant },
-    Starting { since: Instant },
+    Down {
+        again: Instant,
+    },
+    Starting {
+        since: Instant,
+    },
     Up,
-    Frozen { until: Instant },
+    Frozen {
+        until: Instant,
+    },
     /// It does not reach the database.
-    CutOff { until: Instant },
-    Ending { since: Instant },
+    CutOff {
+        until: Instant,
+    },
+    Ending {
+        since: Instant,
+    },
 }
 
 struct Replica {

@@ -108,8 +108,11 @@ impl Nemesis {
             }
             Fault::CutOff => {
                 // Short of what is noticed, of the time after which it is dead, or longer.
-                let [least, most] =
-                    self.chance.pick_weighted(&[(2, [500, 5_000]), (2, [5_000, 9_000]), (2, [9_000, 25_000])]);
+                let [least, most] = self.chance.pick_weighted(&[
+                    (2, [500, 5_000]),
+                    (2, [5_000, 9_000]),
+                    (2, [9_000, 25_000]),
+                ]);
                 let time = self.chance.millis(least, most);
                 if let Some(number) =
                     fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())

@@ -57,7 +57,10 @@ pub(super) fn deaths(lives: &[Life]) -> Vec<Violation> {
         .map(|(number, life)| Violation {
             rule: "dead",
             subject: format!("process {number}"),
-            what: format!("replica {} was declared dead, and had never stood still or been cut off", life.replica),
+            what: format!(
+                "replica {} was declared dead, and had never stood still or been cut off",
+                life.replica
+            ),
         })
         .collect()
 }

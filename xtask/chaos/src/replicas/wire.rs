@@ -50,7 +50,8 @@ impl Wire {
         let gate = Arc::<Gate>::default();
         let relay = |host: &u16| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen for a replica")?;
-            let (port, host) = (listener.local_addr()?.port(), SocketAddr::from((Ipv4Addr::LOCALHOST, *host)));
+            let (port, host) =
+                (listener.local_addr()?.port(), SocketAddr::from((Ipv4Addr::LOCALHOST, *host)));
             let gate = Arc::clone(&gate);
             thread::Builder::new().name("relay".into()).spawn(move || accept(&listener, host, &gate))?;
             Ok(port)

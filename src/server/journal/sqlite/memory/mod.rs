@@ -33,10 +33,10 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use slog::Logger;
 
-pub(super) use self::{bus::OnBus, late_ids::LateIds};
-pub use self::snapshot::{Snapshot, Whole};
-pub use super::callers_writer::FailPoints;
 use self::bus::Bus;
+pub use self::snapshot::{Snapshot, Whole};
+pub(super) use self::{bus::OnBus, late_ids::LateIds};
+pub use super::callers_writer::FailPoints;
 use super::{
     SqliteJournal,
     access::{Reads, Writes},
