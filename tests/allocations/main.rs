@@ -106,7 +106,8 @@ async fn requests_allocate_no_more_than_the_baseline() {
     let server = TestServer::start().await;
     let run = server.run_start("atomic.echo", json!({})).await;
     server.run_ended(&run.run_id).await;
-    let start = json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
+    let start =
+        json!({"root_node_type_ref": {"node_type_id": "atomic.echo", "version": "1.0.0"}, "input": {}});
     let start = start.to_string();
     let post = format!(
         "POST /v1/runs HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\ncontent-type: application/json\r\n\

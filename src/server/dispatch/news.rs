@@ -23,8 +23,10 @@ use crate::{
     types::NodeRunId,
 };
 
-/// The time between two looks at everything.
+/// The time between two looks at everything, and the least time if more has happened than
+/// could be announced.
 const LOOK: Duration = Duration::from_millis(500);
+const LOOK_SOONER: Duration = Duration::from_millis(100);
 /// The least time between two looks at what was announced.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -32,7 +34,8 @@ impl Dispatcher {
     pub(super) async fn news(self: Arc<Self>) {
         let Parts { clock, journal, tasks, log, .. } = &self.parts;
         let (stopping, mut streak) = (tasks.stopping(), Streak::default());
-        let mut look_at = clock.now() + LOOK;
+        let mut looked_at = clock.now();
+        let mut look_at = looked_at + LOOK;
         loop {
             let announced = tokio::select! {
                 biased;
@@ -40,8 +43,12 @@ impl Dispatcher {
                 () = clock.sleep(look_at.since(clock.now())) => News::anything(),
                 news = journal.announced() => news,
             };
-            let found = if announced.anything {
-                look_at = clock.now() + LOOK;
+            if announced.anything {
+                look_at = look_at.min(looked_at + LOOK_SOONER);
+            }
+            let found = if look_at <= clock.now() {
+                looked_at = clock.now();
+                look_at = looked_at + LOOK;
                 self.look_at_everything().await
             } else {
                 self.look_at_announced(&announced).await

@@ -38,7 +38,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{error::describe, machine, news::Inbox};
+use super::{error::describe, inbox::Inbox, machine};
 use crate::{config::DatabaseUrl, journal::JournalError};
 
 /// How long an attempt to connect may take with all of its hosts, and with one of several.

@@ -36,6 +36,7 @@ mod deliveries;
 mod error;
 mod export;
 mod fill;
+mod inbox;
 #[cfg(any(test, feature = "test-util"))]
 mod inspect;
 mod journal;

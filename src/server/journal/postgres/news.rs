@@ -20,14 +20,13 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use slog::{Logger, debug};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     error::describe,
+    inbox::{Inbox, Message},
     link::{Connector, Link, Live},
     machine::{self, pause},
 };
@@ -49,36 +48,6 @@ const LISTEN: &str = "LISTEN jarvis_run_coordinator";
 const NOTIFY: &str =
     "SELECT set_config('synchronous_commit', 'off', true), pg_notify('jarvis_run_coordinator', $1)";
 
-/// A message between processes.
-#[derive(Serialize, Deserialize)]
-struct Message {
-    /// Who says it.
-    by: WorkerId,
-    #[serde(flatten)]
-    news: News,
-}
-
-/// What the other processes have announced.
-#[derive(Default)]
-pub(super) struct Inbox {
-    news: NewsBox,
-    /// The worker of this process, which hears itself, too.
-    me: Mutex<Option<WorkerId>>,
-}
-
-impl Inbox {
-    /// Takes what came over a connection.
-    pub(super) fn take(&self, message: &str) {
-        let news = match serde_json::from_str::<Message>(message) {
-            Ok(message) if self.me.lock().as_ref() == Some(&message.by) => return,
-            Ok(message) => message.news,
-            // Of another version, or a stranger's.
-            Err(_) => News::anything(),
-        };
-        self.news.add(news);
-    }
-}
-
 /// News to and from the other processes, until it is dropped.
 pub(super) struct NewsWire {
     outgoing: Arc<NewsBox>,
@@ -92,7 +61,7 @@ impl NewsWire {
     /// Begins to listen in the name of this worker.
     pub(super) fn start(connector: &Arc<Connector>, me: &WorkerId) -> Self {
         let (outgoing, incoming) = (Arc::<NewsBox>::default(), Arc::clone(&connector.inbox));
-        *incoming.me.lock() = Some(me.clone());
+        incoming.belongs_to(me);
         let wire = Wire {
             me: me.clone(),
             outgoing: Arc::clone(&outgoing),
@@ -121,7 +90,7 @@ impl NewsWire {
     }
 
     pub(super) async fn announced(&self) -> News {
-        self.incoming.news.next().await
+        self.incoming.next().await
     }
 }
 
@@ -144,7 +113,7 @@ impl Wire {
                 Err(_) => self.look().await,
             };
             if let Err(failure) = done {
-                // What was to be said is found by looking, as ever.
+                // What was to be said is found by looking.
                 debug!(self.log, "could not exchange news with other processes"; "error" => %failure);
                 pause(LOOK).await;
             }
@@ -173,7 +142,7 @@ impl Wire {
         if !std::ptr::eq(self.listens_on.as_ptr(), &raw const *live) {
             self.answered(&live, live.client.batch_execute(LISTEN)).await?;
             self.listens_on = Arc::downgrade(&live);
-            self.incoming.news.add(News::anything());
+            self.incoming.add(News::anything());
         }
         Ok(live)
     }
