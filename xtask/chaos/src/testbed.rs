@@ -86,11 +86,19 @@ impl Settings {
 
 impl Testbed {
     pub(super) fn new(settings: Settings, signals: Arc<Signals>) -> Result<Self> {
-        let Settings { program, seed, disk_bytes, in_flight, vars, replicas, usual_wall_time_ms, .. } =
-            &settings;
-        let (seed, in_flight, vars, replicas) = (*seed, *in_flight, *vars, *replicas);
+        let Settings {
+            program,
+            seed,
+            disk_bytes,
+            in_flight,
+            vars,
+            replicas,
+            databases,
+            wrong_clocks,
+            usual_wall_time_ms,
+        } = settings;
         let folder = tempfile::Builder::new().prefix("jarvis-chaos-").tempdir().context("make a folder")?;
-        let disk = Arc::new(Disk::new(folder.path(), *disk_bytes)?);
+        let disk = Arc::new(Disk::new(folder.path(), disk_bytes)?);
         let (history, ledger) = (Arc::new(History::default()), Arc::new(Ledger::default()));
         let mut ports = Ports::new();
         let mut free = || Ok([ports.free()?, ports.free()?]);
@@ -106,7 +114,7 @@ impl Testbed {
         let each = addresses.chunks(1).map(for_calls).collect();
         let planner =
             Arc::new(Planner::new(Arc::clone(&api), Arc::clone(&ledger), Arc::clone(&history), seed));
-        let executors = Arc::new(Executors::start(&mut ports, seed, &ledger, &planner, *usual_wall_time_ms)?);
+        let executors = Arc::new(Executors::start(&mut ports, seed, &ledger, &planner, usual_wall_time_ms)?);
         let lives = Arc::<Lives>::default();
         let coordinator = |(replica, [address, operator_address]): (usize, [SocketAddr; 2])| {
             Coordinator::new(Place {
@@ -115,8 +123,8 @@ impl Testbed {
                 address,
                 operator_address,
                 disk: Arc::clone(&disk),
-                database: settings.databases.get(replica).cloned(),
-                clock: clock(settings.wrong_clocks.as_deref(), replica),
+                database: databases.get(replica).cloned(),
+                clock: clock(wrong_clocks.as_deref(), replica),
                 logs: folder.path().to_owned(),
                 in_flight,
                 vars,
