@@ -16,14 +16,10 @@ use crate::{
     auth::Principal,
     engine::{self, BoundedStart, Cause, Decision, PreparedStart, StartRun},
     record::{Identity, Operation, RerunOf, RunTrace},
-    runtime::heap,
     time::within,
     traces::{RequestScope, current},
     types::{Extensions, NodeRunId, Run, RunId, RunStartRequest},
 };
-
-/// Size of extensions and constraints, in bytes, that no usual request exceeds.
-const LARGE: usize = 1 << 20;
 
 /// A run that is to be started.
 pub(super) struct NewRun {
@@ -105,10 +101,6 @@ impl Coordinator {
         let start = Start { request: bounded.request(), run_id: &run_id, root_id: &root_id, facts: &facts };
         let decided = self.admission.decide_start(caller, &owner, start).await?;
         let prepared = PreparedStart::of(bounded, owner, &facts, &committer.rules).noting(inputs.note);
-        if prepared.extension_bytes() >= LARGE {
-            // The commit needs a multiple of that at once.
-            heap::return_free_pages();
-        }
         let subject_token = self.admission.sealed(&run_id, caller);
         let (run, request) = (run_id.clone(), digest);
         let command = &StartRun {

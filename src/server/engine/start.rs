@@ -123,12 +123,6 @@ impl PreparedStart {
         }
         self
     }
-
-    /// Length of the run's extensions as text. The request had them as a tree of
-    /// values.
-    pub fn extension_bytes(&self) -> usize {
-        self.run_extensions.as_ref().map_or(0, Extensions::bytes)
-    }
 }
 
 /// Answers a start whose run exists: a repetition of the same request gets the
