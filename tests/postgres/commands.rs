@@ -2,7 +2,17 @@
 
 use std::process::{Command, Output};
 
-use crate::world::{raw, server, url_of};
+use jarvis_run_coordinator::{
+    journal::{
+        Journal,
+        conformance::{node, start},
+        sqlite::{SqliteJournal, SqliteOptions},
+    },
+    record::ChangeSet,
+};
+use serde_json::json;
+
+use crate::world::{log, open, raw, server, url_of};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jarvis-run-coordinator");
 
@@ -102,6 +112,29 @@ async fn journal_moves_from_a_database_to_a_file_whole() {
     assert!(moved.status.success() && printed(&moved).contains("runs: 2 rows\n"), "{moved:?}");
     let there = printed(&run(&["journal", "check", "--journal", &url_of(&next)]));
     assert_eq!(contents(&there), contents(&both));
+}
+
+/// What is stored apart from its node run, in either store.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_inputs_and_outputs_move_to_a_file() {
+    let database = server(&[]);
+    let url = url_of(&database);
+    let large = |of: &str| Some([("text", json!(of.repeat(200_000)))].into());
+    let mut whole = node("a", "1");
+    (whole.node.inputs, whole.node.outputs) = (large("in"), large("out"));
+    let stored = {
+        let journal = open(&url).await;
+        journal.commit(ChangeSet { nodes: vec![whole], ..start("a") }).await.expect("committed");
+        journal.node_fetch(&"a/1".into()).await.expect("read").expect("stored")
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("journal.db");
+    // (The check of the copy finds that the sample is no run of a coordinator.)
+    let copied = run(&["journal", "copy", &file.display().to_string(), "--journal", &url]);
+    assert!(printed(&copied).contains("node_runs: 1 rows\n"), "{copied:?}");
+    let options = SqliteOptions { path: file, max_bytes: None, outbox: false };
+    let journal = SqliteJournal::open(options, log()).expect("a journal");
+    assert_eq!(journal.node_fetch(&"a/1".into()).await, Ok(Some(stored)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,8 +104,10 @@ pub async fn runs_have_reached_what_any_handle_has_written(handles: Handles) {
     let [one, other] = registered(handles).await;
     one.commit(start("a")).await;
     other.commit(start("b")).await;
+    let run = RunRecord { last_seq: 2, ..one.run("a").await.expect("stored") };
     let ended = ChangeSet {
-        run: Some(run_ended(one.run("a").await.expect("stored"))),
+        run: Some(run_ended(run)),
+        events: vec![event("a", 2, None)],
         nodes: vec![ended(one.node("a", "1").await.expect("stored"))],
         ..change("a")
     };

@@ -13,6 +13,7 @@
 //! [`GATHER`]; and none while this process is the only one.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,8 @@ use std::{
     time::Duration,
 };
 
-use slog::{Logger, debug};
+use futures::FutureExt;
+use slog::{Logger, error, info, warn};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -32,6 +34,7 @@ use super::{
 };
 use crate::{
     journal::{JournalError, News, NewsBox},
+    runtime::tasks::panic_message,
     types::WorkerId,
 };
 
@@ -68,12 +71,17 @@ impl NewsWire {
             incoming: Arc::clone(&incoming),
             link: Link::new(connector),
             listens_on: Weak::new(),
+            is_failing: false,
             log: connector.log.clone(),
         };
         let end = CancellationToken::new();
-        let ended = end.clone();
+        let (ended, log) = (end.clone(), connector.log.clone());
         machine::begin(async move {
-            ended.run_until_cancelled_owned(wire.serve()).await;
+            let serving = AssertUnwindSafe(wire.serve()).catch_unwind();
+            if let Some(Err(panic)) = ended.run_until_cancelled_owned(serving).await {
+                error!(log, "news of other processes have ended: what they do is found by polling";
+                    "panic" => panic_message(&*panic));
+            }
         });
         Self { outgoing, incoming, has_others: AtomicBool::new(true), _end: end.drop_guard() }
     }
@@ -102,6 +110,8 @@ struct Wire {
     link: Link,
     /// The connection on which it has said LISTEN.
     listens_on: Weak<Live>,
+    /// Whether the last exchange failed.
+    is_failing: bool,
     log: Logger,
 }
 
@@ -112,9 +122,19 @@ impl Wire {
                 Ok(news) => self.send(news).await,
                 Err(_) => self.look().await,
             };
-            if let Err(failure) = done {
+            let failed = done.is_err();
+            match done {
+                Ok(()) if self.is_failing => info!(self.log, "news are exchanged with other processes again"),
+                Ok(()) => {}
                 // What was to be said is found by looking.
-                debug!(self.log, "could not exchange news with other processes"; "error" => %failure);
+                Err(failure) if !self.is_failing => {
+                    warn!(self.log, "could not exchange news with other processes: they are late";
+                        "error" => %failure);
+                }
+                Err(_) => {}
+            }
+            self.is_failing = failed;
+            if failed {
                 pause(LOOK).await;
             }
             pause(GATHER).await;

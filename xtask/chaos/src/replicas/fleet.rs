@@ -114,6 +114,11 @@ impl Fleet {
         self.one(chance, |state| matches!(state, State::Up))
     }
 
+    /// One of those that are up, if another one stays within reach of the database.
+    pub(super) fn one_to_spare(&self, chance: &mut Chance) -> Option<usize> {
+        self.one_up(chance).filter(|_| self.away() + 1 < self.len())
+    }
+
     /// One of those that are not frozen, in whatever state.
     pub(super) fn one_thawed(&self, chance: &mut Chance) -> Option<usize> {
         self.one(chance, |state| !matches!(state, State::Frozen { .. }))
@@ -126,7 +131,7 @@ impl Fleet {
     }
 
     /// How many are frozen or cut off.
-    pub(super) fn away(&self) -> usize {
+    fn away(&self) -> usize {
         let is_away = |state| matches!(state, State::Frozen { .. } | State::CutOff { .. });
         self.replicas.iter().filter(|replica| is_away(replica.state)).count()
     }

@@ -92,16 +92,12 @@ impl Nemesis {
                     (1, [20_000, 40_000]),
                 ]);
                 let time = self.chance.millis(least, most);
-                if let Some(number) =
-                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
-                {
+                if let Some(number) = fleet.one_to_spare(&mut self.chance) {
                     fleet.freeze(number, time)?;
                 }
             }
             Fault::FreezeForDead => {
-                if let Some(number) =
-                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
-                {
+                if let Some(number) = fleet.one_to_spare(&mut self.chance) {
                     fleet.freeze(number, self.chance.millis(16_000, 30_000))?;
                     fleet.pass(DEAD)?;
                 }
@@ -114,9 +110,7 @@ impl Nemesis {
                     (2, [9_000, 25_000]),
                 ]);
                 let time = self.chance.millis(least, most);
-                if let Some(number) =
-                    fleet.one_up(&mut self.chance).filter(|_| fleet.away() + 1 < fleet.len())
-                {
+                if let Some(number) = fleet.one_to_spare(&mut self.chance) {
                     fleet.cut_off(number, time);
                 }
             }
